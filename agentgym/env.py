@@ -186,9 +186,7 @@ class TextEnv(gymnasium.Env[Observation, str]):
         task = (options or {}).get("task")
         if task is None:
             if self.default_tasks is None:
-                raise UsageError(
-                    "reset needs options={'task': Task(...)}: this environment was made without tasks"
-                )
+                raise UsageError("reset needs options={'task': Task(...)}: this environment was made without tasks")
             tasks = self.default_tasks()
             task = tasks[int(self.np_random.integers(len(tasks)))]
         elif not isinstance(task, Task):

@@ -109,9 +109,7 @@ class Step(NamedTuple):
         cls, observation: Observation, reward: float = 0.0, ending: Ending = Ending.OUT_OF_TURNS, **info: Any
     ) -> Step:
         """The episode is cut off by a limit."""
-        return cls(
-            observation, float(reward), False, True, {**info, "success": False, "ending": ending.value}
-        )
+        return cls(observation, float(reward), False, True, {**info, "success": False, "ending": ending.value})
 
 
 @dataclass(frozen=True, slots=True)
