@@ -1,0 +1,161 @@
+"""What a recipe may say: the whole of a training run as one strict TOML file.
+
+Every key has a type, a default and a sentence; an unknown key is an error with the nearest name. Loading a recipe
+also checks what can be checked without running it: that the environment, dialect and credit modules exist and that
+every credit module finds the columns it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from agentgym import config, dialects, registry
+from agentgym.config import Config
+from agentgym.credit.pipeline import Pipeline
+from agentgym.optim import LearnerConfig
+
+
+class EnvConfig(Config):
+    """Which environment is played, and how its tasks are drawn."""
+
+    id: str
+    """Versioned id, or `./file.py:SPEC`."""
+    options: Mapping[str, Any] = {}
+    """Passed to the environment and to its task set."""
+    dialect: str | None = None
+    """How model text becomes an action; the environment's own default if not given."""
+    system: str = ""
+    """Put before the task's own prompt in the system message."""
+
+
+class ModelConfig(Config):
+    """The language model."""
+
+    ref: str = "smollm2-135m"
+    """`smollm2-135m` (the embedded default), `scratch:tiny`, a local folder, or a hub id."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class LimitsConfig(Config):
+    """When an episode is cut off."""
+
+    turns: int | None = Field(None, ge=1)
+    """The environment's own default if not given."""
+    tokens: int | None = Field(None, ge=1)
+    """Prompt plus answer, in tokens."""
+    seconds: float | None = Field(None, gt=0)
+
+
+class SamplingConfig(Config):
+    """How tokens are drawn while training."""
+
+    temperature: float = Field(1.0, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(24, ge=1)
+
+
+class RolloutConfig(Config):
+    """How episodes are run."""
+
+    slots: int = Field(64, ge=1)
+    """Episodes in flight."""
+    retries: int = Field(2, ge=0)
+    """Fresh environments tried after an infra error."""
+    step_deadline: float = Field(60.0, gt=0)
+    """Seconds after which a hung environment is killed."""
+    host: Literal["auto", "inline", "process"] = "auto"
+    """`auto` takes the environment's own."""
+    processes: int = Field(2, ge=1)
+    """Worker processes that share the environments (host `process`)."""
+    schedule: Literal["ordered", "eager"] = "ordered"
+    """`ordered` gives the same bits every time; `eager` never waits for a slow episode."""
+
+
+class WarmstartConfig(Config):
+    """Supervised warm start on the oracle's own trajectories."""
+
+    tasks: int = Field(0, ge=0)
+    """Demonstrations, one a training task; 0 leaves the stage out."""
+    epochs: int = Field(1, ge=1)
+    lr: float = Field(1e-4, gt=0)
+    batch: int = Field(8, ge=1)
+    """Trajectories in one optimizer step."""
+
+
+class EvalConfig(Config):
+    """Evaluation on held-out tasks: before, after the warm start, and at the end."""
+
+    tasks: int = Field(50, ge=0)
+    """0 leaves evaluation out."""
+    attempts: int = Field(1, ge=1)
+    temperature: float = Field(0.0, ge=0)
+    every: int = Field(0, ge=0)
+    """Also after every so many iterations; 0 for never."""
+
+
+class TrainerConfig(LearnerConfig):
+    """The reinforcement learning stage; the optimizer's and the loss's keys stand here, too."""
+
+    iterations: int = Field(8, ge=0)
+    tasks: int = Field(8, ge=1)
+    """Groups in an iteration."""
+    group: int = Field(8, ge=1)
+    """Attempts at each task."""
+    minibatches: int = Field(1, ge=1)
+    """Optimizer steps that an iteration's trajectories are split over."""
+    refill: int = Field(0, ge=0)
+    """Dynamic sampling (DAPO): how many times groups whose outcomes are all equal are replaced by fresh tasks."""
+    keep_flat: bool = False
+    """Train on sequences whose advantages are all zero as well (they only add KL and entropy terms)."""
+
+
+class Recipe(Config):
+    """A training run."""
+
+    name: str = "run"
+    seed: int = Field(0, ge=0)
+    env: EnvConfig
+    model: ModelConfig = ModelConfig()
+    limits: LimitsConfig = LimitsConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    rollout: RolloutConfig = RolloutConfig()
+    warmstart: WarmstartConfig = WarmstartConfig()
+    credit: tuple[Mapping[str, Any], ...] = ({"use": "anchor-state"},)
+    """Credit modules in order; each has `use` and its own parameters."""
+    trainer: TrainerConfig = TrainerConfig()
+    eval: EvalConfig = EvalConfig()
+
+    def pipeline(self) -> Pipeline:
+        """The credit pipeline, with its column needs checked.
+
+        Raises:
+            CreditError: a module needs a column that nothing before it writes.
+        """
+        pipeline = Pipeline.from_config([dict(entry) for entry in self.credit])
+        pipeline.check()
+        return pipeline
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
+    """Read a recipe and check everything that can be checked before it runs.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type, or a file that is not TOML.
+        UnknownNameError: an environment, dialect or credit module that does not exist.
+        CreditError: a credit module lacks a column that it needs.
+    """
+    recipe = config.load(Recipe, path, overrides)
+    check_recipe(recipe)
+    return recipe
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """The checks of `load_recipe` on a recipe that was made otherwise."""
+    spec = registry.spec(recipe.env.id)
+    dialects.get(recipe.env.dialect or spec.dialect)
+    recipe.pipeline()

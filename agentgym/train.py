@@ -1,0 +1,184 @@
+"""The training loop, to be read from top to bottom.
+
+A run is a list of stages: evaluate the untrained model, learn from demonstrations, evaluate, improve by reinforcement
+learning, evaluate. Each stage is a function of the run's seed and of the weights and nothing else, so a checkpoint
+after every stage that changes weights is all that resuming needs: logs are cut back to where they stood then, and the
+remaining stages are run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from agentgym.batch import TrainSequence, pack, sequences
+from agentgym.credit import TurnTable
+from agentgym.progress import Progress, Silent
+from agentgym.recipe import Recipe
+from agentgym.rollout import attempts
+from agentgym.seeding import derive, generator
+from agentgym.session import Session
+from agentgym.store import RunFolder
+from agentgym.types import Task, Trajectory
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a run."""
+
+    name: str
+    """`eval:untrained`, `warmstart:0`, `train:3`, ..."""
+    run: Callable[[Session], None]
+    learns: bool
+    """Whether it changes the weights: a checkpoint follows."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to."""
+
+    run: RunFolder
+    evals: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    """Metrics of each evaluation stage, by the stage's name, in order."""
+    seconds: float = 0.0
+
+
+def stages(recipe: Recipe) -> list[Stage]:
+    """All stages of a run in order."""
+    plan: list[Stage] = []
+
+    def evaluation(name: str) -> None:
+        if recipe.eval.tasks:
+            plan.append(Stage(f"eval:{name}", lambda s, name=name: evaluate_stage(s, name), learns=False))
+
+    evaluation("untrained")
+    if recipe.warmstart.tasks:
+        for epoch in range(recipe.warmstart.epochs):
+            plan.append(Stage(f"warmstart:{epoch}", lambda s, e=epoch: warmstart_stage(s, e), learns=True))
+        evaluation("warm")
+    for i in range(recipe.trainer.iterations):
+        plan.append(Stage(f"train:{i}", lambda s, i=i: train_stage(s, i), learns=True))
+        last = i + 1 == recipe.trainer.iterations
+        if recipe.eval.every and (i + 1) % recipe.eval.every == 0 and not last:
+            evaluation(f"iteration-{i + 1}")
+    if recipe.trainer.iterations:
+        evaluation("trained")
+    return plan
+
+
+def train(recipe: Recipe, run: RunFolder, progress: Progress | None = None) -> Summary:
+    """Run a recipe from where its folder stands: from the start in a fresh one, else from its last checkpoint.
+
+    Raises:
+        UsageError: something in the recipe cannot be done as asked.
+        StoreError: the folder cannot be continued.
+        KeyboardInterrupt: stopped by hand; everything up to the last finished stage is saved.
+    """
+    began = time.monotonic()
+    with Session(recipe, run, progress or Silent()) as session:
+        plan = stages(recipe)
+        first = session.restore()
+        for index, stage in enumerate(plan[first:], start=first):
+            stage.run(session)
+            if stage.learns:
+                session.save(index + 1)
+        session.finish()
+    return Summary(run, run.evaluations(), time.monotonic() - began)
+
+
+def evaluate_stage(s: Session, name: str) -> None:
+    """Success on held-out tasks; the same tasks and seeds at every call."""
+    cfg = s.recipe.eval
+    tasks = s.heldout[: cfg.tasks]
+    todo = attempts(list(tasks), cfg.attempts, derive(s.recipe.seed, "eval"), prefix="eval:")
+    played = s.play(todo, f"evaluate ({name})", temperature=cfg.temperature)
+    s.record(played, phase=f"eval:{name}")
+    s.log(f"eval:{name}", s.metrics_of(played, "eval"))
+
+
+def warmstart_stage(s: Session, epoch: int) -> None:
+    """Supervised learning on what the oracle did, in an order of its own for every epoch."""
+    cfg = s.recipe.warmstart
+    played = s.demonstrations(cfg.tasks)
+    if epoch == 0:
+        s.record(played, phase="demo")
+    demos = [q for t in played if t.success for q in sequences(t, [1.0] * len(t.turns))]
+    order = generator(s.recipe.seed, "warmstart", epoch).permutation(len(demos))
+    batches = [order[i : i + cfg.batch] for i in range(0, len(order), cfg.batch)]
+    s.progress.start(f"warm start {epoch + 1}/{cfg.epochs}", len(batches))
+    for batch in batches:
+        packs = pack([demos[i] for i in batch], s.recipe.trainer.token_budget)
+        metrics = s.learn(packs, mode="sft", lr=cfg.lr)
+        s.log(f"warmstart:{epoch}", {f"warmstart/{k}": v for k, v in metrics.items()})
+        s.progress.advance(1, loss=metrics["loss"])
+
+
+def train_stage(s: Session, i: int) -> None:
+    """One iteration: play groups of attempts, give every turn its credit, take the optimizer's steps."""
+    cfg = s.recipe.trainer
+    played, flat = sample_groups(s, i)
+    table = s.pipeline(TurnTable.from_trajectories(played))
+    advantages = table.per_trajectory("advantage", len(played))
+    s.record(played, phase="train", iteration=i, advantages=advantages)
+
+    training: list[TrainSequence] = []
+    for trajectory, advantage in zip(played, advantages, strict=True):
+        if advantage is not None and (cfg.keep_flat or any(advantage)):
+            training += sequences(trajectory, advantage)
+    metrics = s.metrics_of(played, "train") | {"train/flat_groups": flat, "train/sequences": len(training)}
+
+    order = generator(s.recipe.seed, "minibatch", i).permutation(len(training))
+    parts = [order[k :: cfg.minibatches] for k in range(cfg.minibatches)]
+    parts = [part for part in parts if len(part)]
+    s.progress.start(f"learn {i + 1}/{cfg.iterations}", len(parts))
+    for part in parts:
+        packs = pack([training[j] for j in sorted(part)], cfg.token_budget)
+        learned = s.learn(packs, mode="policy", lr=cfg.lr)
+        metrics |= {f"learn/{k}": v for k, v in learned.items()}
+        s.progress.advance(1, loss=learned["loss"])
+    s.log(f"train:{i}", metrics)
+
+
+def sample_groups(s: Session, i: int) -> tuple[list[Trajectory], int]:
+    """Play an iteration's groups; those whose outcomes are all equal are counted and, if asked, replaced (DAPO).
+
+    Returns:
+        The trajectories, and how many of the groups that were played were flat.
+    """
+    cfg = s.recipe.trainer
+    kept: list[Trajectory] = []
+    flat, wanted = 0, cfg.tasks
+    for attempt_round in range(cfg.refill + 1):
+        tasks = draw_tasks(s, i * (cfg.refill + 1) + attempt_round, wanted)
+        todo = attempts(tasks, cfg.group, derive(s.recipe.seed, "train", i, attempt_round), prefix=f"{i}.{attempt_round}:")
+        played = s.play(todo, f"play {i + 1}/{cfg.iterations}", temperature=s.recipe.sampling.temperature)
+        dull = flat_groups(played)
+        flat += len(dull)
+        last = attempt_round == cfg.refill
+        kept += [t for t in played if last or t.group not in dull]
+        wanted = len(dull)
+        if not wanted:
+            break
+    return kept, flat
+
+
+def flat_groups(played: Sequence[Trajectory]) -> set[str]:
+    """Groups in which every attempt that may be trained on has the same score: nothing to compare."""
+    scores: dict[str, set[float]] = {}
+    for trajectory in played:
+        seen = scores.setdefault(trajectory.group, set())
+        if trajectory.trainable:
+            seen.add(trajectory.score)
+    return {group for group, seen in scores.items() if len(seen) <= 1}
+
+
+def draw_tasks(s: Session, draw: int, count: int) -> list[Task]:
+    """`count` training tasks for a draw: epochs over the task set, each in an order of its own."""
+    size, width = len(s.tasks), s.recipe.trainer.tasks
+    picked: list[Task] = []
+    for position in range(draw * width, draw * width + count):
+        epoch, place = divmod(position, size)
+        order = generator(s.recipe.seed, "tasks", epoch).permutation(size)
+        picked.append(s.tasks[int(order[place])])
+    return picked
