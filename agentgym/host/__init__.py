@@ -1,0 +1,6 @@
+"""Where environments run: in this process when cheap and safe, in killable worker processes when they can hang."""
+
+from agentgym.host.inline import Host, InlineHost
+from agentgym.host.pool import HostPool, Hosts
+
+__all__ = ["Host", "HostPool", "Hosts", "InlineHost"]

@@ -1,0 +1,1 @@
+"""The shipped policies: scripted play, replay, local models and servers."""
