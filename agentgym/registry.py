@@ -1,0 +1,195 @@
+"""Names to plug-ins: environments, policies and credit modules, found through entry points.
+
+Listing names imports nothing; loading imports only what is named. The parts that ship with the suite are found the
+same way as a third party's. `./file.py:Attr` names what is not installed.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import importlib.metadata as metadata
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from agentgym.errors import MissingExtraError, UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from agentgym.env import EnvSpec, TextEnv
+    from agentgym.tasks import TaskSet
+
+Kind = Literal["envs", "policies", "credit"]
+SINGULAR = {"envs": "environment", "policies": "policy", "credit": "credit module"}
+
+
+@functools.cache
+def _entry_points(kind: str) -> dict[str, metadata.EntryPoint]:
+    found: dict[str, metadata.EntryPoint] = {}
+    for point in metadata.entry_points(group=f"agentgym.{kind}"):
+        other = found.get(point.name)
+        if other is not None and other.value != point.value:
+            raise UsageError(
+                f"two distributions register the {SINGULAR[kind]} {point.name!r}: {_owner(other)} ({other.value}) and "
+                f"{_owner(point)} ({point.value}); uninstall one of them"
+            )
+        found[point.name] = point
+    return found
+
+
+def _owner(point: metadata.EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "an unknown distribution"
+
+
+def names(kind: Kind) -> list[str]:
+    """All registered names of a kind, sorted. Imports no plug-in.
+
+    Raises:
+        UsageError: two distributions register the same name.
+    """
+    return sorted(_entry_points(kind))
+
+
+def load(kind: Kind, name: str) -> Any:
+    """What is registered under a name, or what `./file.py:Attr` names. Imports only that.
+
+    Raises:
+        UnknownNameError: nothing has that name; the message has the nearest one.
+        UsageError: the file or its attribute is not there, or importing it fails.
+    """
+    if ".py:" in name:
+        return _from_file(name)
+    points = _entry_points(kind)
+    if name not in points:
+        versions = [n for n in points if re.fullmatch(re.escape(name) + r"-v\d+", n)]
+        if versions:
+            newest = max(versions, key=lambda n: int(n.rsplit("-v", 1)[1]))
+            raise UnknownNameError(SINGULAR[kind], name, [newest], " (ids carry a version)")
+        raise UnknownNameError(SINGULAR[kind], name, points)
+    try:
+        return points[name].load()
+    except ModuleNotFoundError as error:
+        raise missing_module(f"{SINGULAR[kind]} {name!r}", error) from error
+
+
+def missing_module(what: str, error: ModuleNotFoundError, extra: str | None = None) -> UsageError:
+    """The error for a module that an optional extra would have installed; names the command."""
+    root = (error.name or "").partition(".")[0]
+    by_module = {"textworld": "textworld", "torch": "train", "transformers": "train", "gguf": "train"}
+    known = extra or by_module.get(root)
+    if known is not None:
+        return MissingExtraError(what, known)
+    return UsageError(f"{what} needs the module {root!r}, which is not installed")
+
+
+def _from_file(name: str) -> Any:
+    file, _, attribute = name.rpartition(":")
+    path = Path(file).resolve()
+    if not path.is_file():
+        raise UsageError(f"{name}: there is no file {path}")
+    # One module per file, under a name of its own, so that what it defines can be pickled by reference.
+    module_name = f"agentgym_file_{path.stem}_{hashlib.blake2b(str(path).encode(), digest_size=6).hexdigest()}"
+    module = sys.modules.get(module_name)
+    if module is None:
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        if spec is None or spec.loader is None:
+            raise UsageError(f"{name}: {path} is not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[module_name]
+            raise UsageError(f"{name}: {path} cannot be imported: {type(error).__name__}: {error}") from error
+    if not hasattr(module, attribute):
+        known = [n for n in vars(module) if not n.startswith("_")]
+        raise UnknownNameError(f"attribute of {path.name}", attribute, known)
+    return getattr(module, attribute)
+
+
+def resolve(reference: str) -> Any:
+    """What `"module:attribute"` of a spec names.
+
+    Raises:
+        UsageError: the module or the attribute does not exist.
+    """
+    module_name, _, attribute = reference.partition(":")
+    try:
+        module = sys.modules.get(module_name) or importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise missing_module(reference, error) from error
+    if not hasattr(module, attribute):
+        raise UsageError(f"{reference}: module {module_name} has no {attribute!r}")
+    return getattr(module, attribute)
+
+
+def spec(env: str | EnvSpec) -> EnvSpec:
+    """The spec of an environment.
+
+    Raises:
+        UnknownNameError: no environment has that id.
+        UsageError: what is registered is no `EnvSpec`.
+    """
+    from agentgym.env import EnvSpec
+
+    if isinstance(env, EnvSpec):
+        return env
+    found = load("envs", env)
+    if not isinstance(found, EnvSpec):
+        raise UsageError(f"environment {env!r}: expected an EnvSpec, found {type(found).__name__}")
+    return found
+
+
+def make(env: str | EnvSpec, **options: Any) -> TextEnv:
+    """An environment, ready for `reset`.
+
+    Args:
+        env: id, `./file.py:SPEC`, or a spec.
+        **options: over the spec's own; the class and the task set take what they have parameters for.
+
+    Raises:
+        UnknownNameError: no environment has that id.
+        MissingExtraError: its optional part is not installed.
+        UsageError: an option that neither the class nor its task set has.
+    """
+    found = spec(env)
+    cls = resolve(found.entry)
+    merged = {**found.options, **options}
+    mine, theirs = accepted(cls, merged), accepted(resolve(found.tasks), merged)
+    unknown = sorted(set(merged) - set(mine) - set(theirs))
+    if unknown:
+        known = [*parameters(cls), *parameters(resolve(found.tasks))]
+        raise UnknownNameError(f"option of {found.id}", unknown[0], [k for k in known if k != "split"])
+    made: TextEnv = cls(**mine)
+    made.env_spec = found
+    made.default_tasks = lambda: tasks(found, "train", **options)
+    return made
+
+
+def tasks(env: str | EnvSpec, split: str = "train", **options: Any) -> TaskSet:
+    """The tasks of an environment.
+
+    Raises:
+        UnknownNameError: no environment has that id.
+        UsageError: an unknown split, or an option of the wrong kind.
+    """
+    found = spec(env)
+    function = resolve(found.tasks)
+    made: TaskSet = function(split, **accepted(function, {**found.options, **options}))
+    return made
+
+
+def parameters(function: Any) -> list[str]:
+    """Names of the parameters of a function or class."""
+    import inspect
+
+    return [n for n, p in inspect.signature(function).parameters.items() if p.kind is not p.VAR_KEYWORD]
+
+
+def accepted(function: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Those of the options that the function has parameters for."""
+    known = set(parameters(function))
+    return {k: v for k, v in options.items() if k in known}
