@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agentgym.attention import Segment
 from agentgym.errors import UsageError
 from agentgym.types import Sample, Trajectory
+
+SHARE_FROM = 16
+"""Common beginnings shorter than this are not shared: the saving would be less than the bookkeeping."""
+_COLUMNS = ("tokens", "positions", "select", "target", "advantage", "logprob", "sequence", "turn")
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,14 +105,20 @@ def demonstrations(trajectories: Iterable[Trajectory]) -> list[TrainSequence]:
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """Whole sequences end to end: T input tokens, A action tokens to be predicted."""
+    """Whole sequences laid end to end: T input tokens, A action tokens to be predicted.
+
+    What sequences have in common at their beginning (system prompt, a group's first observation, equal play) stands
+    there once; a later sequence's segment names it as its context.
+    """
 
     tokens: Tensor
     """`[T]` int64."""
     positions: Tensor
-    """`[T]` int64, restarting at 0 with each sequence."""
+    """`[T]` int64, of each token in its sequence."""
+    segments: tuple[Segment, ...]
+    """They cover the T tokens, each once: what attention may look at."""
     lengths: tuple[int, ...]
-    """Input length of each sequence; they add up to T."""
+    """Input length of each sequence; they add up to T, or to more where beginnings are shared."""
     select: Tensor
     """`[A]` int64: which of the T hidden states predicts the action token."""
     target: Tensor
@@ -127,56 +137,110 @@ class Packed:
         """`[A]` int64: a number for each (sequence, turn)."""
         return self.sequence * (int(self.turn.max()) + 1) + self.turn if len(self.turn) else self.turn
 
-    @cached_property
+    @property
     def turns(self) -> int:
         """How many different (sequence, turn) are in the pack; a sequence is never split, so packs add up."""
         return len(torch.unique(self.unit))
 
     def to(self, device: torch.device | str) -> Packed:
         """The same pack on another device."""
-        moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in self.__dict__.items() if k != "turns"}
-        return Packed(**moved)
+        return Packed(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in self.__dict__.items()})
 
 
-def pack(batch: Sequence[TrainSequence], token_budget: int) -> list[Packed]:
-    """Lay sequences end to end into as few packs of at most `token_budget` tokens as first-fit-decreasing finds.
+def pack(batch: Sequence[TrainSequence], token_budget: int, share: bool = True) -> list[Packed]:
+    """Lay sequences end to end into packs of at most `token_budget` tokens.
 
     Whole sequences only: one that is longer than the budget has a pack of its own. What comes after a sequence's last
-    action token is left out, and so is a sequence without action tokens: no gradient flows there. The result depends
-    on nothing but the arguments.
+    action token is left out, and so is a sequence without action tokens: no gradient flows there. Sequences are laid
+    in the order of their tokens, so that those with a common beginning are neighbours and it is computed once; loss
+    and gradients are the same as without sharing. The result depends on nothing but the arguments.
+
+    Args:
+        batch: what to pack.
+        token_budget: most tokens of a pack, after sharing.
+        share: whether to compute common beginnings once.
 
     Raises:
         UsageError: the budget is not positive.
     """
     if token_budget < 1:
         raise UsageError(f"token_budget must be at least 1, got {token_budget}")
-    lengths = [q.length for q in batch]
-    bins: list[list[int]] = []
-    room: list[int] = []
-    for index in sorted((i for i in range(len(batch)) if lengths[i]), key=lambda i: (-lengths[i], i)):
-        fits = next((b for b, free in enumerate(room) if free >= lengths[index]), None)
-        if fits is None:
-            bins.append([])
-            room.append(token_budget)
-            fits = len(bins) - 1
-        bins[fits].append(index)
-        room[fits] -= lengths[index]
-    return [_lay([(i, batch[i], lengths[i]) for i in sorted(members)]) for members in bins]
+    indices = [i for i in range(len(batch)) if batch[i].length]
+    if share:
+        indices.sort(key=lambda i: (batch[i].tokens[: batch[i].length].tolist(), i))
+    packs: list[Packed] = []
+    layout = _Layout(share)
+    for i in indices:
+        if layout.size and layout.size + layout.cost(batch[i]) > token_budget:
+            packs.append(layout.finish())
+            layout = _Layout(share)
+        layout.add(i, batch[i])
+    return [*packs, layout.finish()] if layout.size else packs
 
 
-def _lay(members: Sequence[tuple[int, TrainSequence, int]]) -> Packed:
-    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in Packed.__dataclass_fields__ if name != "lengths"}
-    start = 0
-    for index, q, length in members:
-        at = np.flatnonzero(q.action)
-        columns["tokens"].append(q.tokens[:length])
-        columns["positions"].append(np.arange(length))
-        columns["select"].append(start + at - 1)
-        columns["target"].append(q.tokens[at])
-        columns["advantage"].append(q.advantage[at])
-        columns["logprob"].append(q.logprob[at])
-        columns["sequence"].append(np.full(len(at), index))
-        columns["turn"].append(q.turn[at])
-        start += length
-    tensors = {name: torch.from_numpy(np.concatenate(parts)) for name, parts in columns.items()}
-    return Packed(lengths=tuple(length for _, _, length in members), **tensors)
+class _Layout:
+    """A pack in the making."""
+
+    def __init__(self, share: bool) -> None:
+        self.share = share
+        self.size = 0
+        self.segments: list[Segment] = []
+        self.lengths: list[int] = []
+        self.columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _COLUMNS}
+        self.last = np.empty(0, dtype=np.int64)
+        """Input tokens of the sequence before."""
+        self.places = np.empty(0, dtype=np.int64)
+        """Where each of them stands in the pack."""
+
+    def common(self, q: TrainSequence) -> int:
+        """How many tokens `q` begins with in common with the sequence before; 0 if too few to be worth a context."""
+        if not self.share:
+            return 0
+        both = min(q.length, len(self.last))
+        differ = np.flatnonzero(q.tokens[:both] != self.last[:both])
+        same = int(differ[0]) if len(differ) else both
+        return same if same >= SHARE_FROM else 0
+
+    def cost(self, q: TrainSequence) -> int:
+        """How many tokens `q` would add."""
+        return q.length - self.common(q)
+
+    def add(self, index: int, q: TrainSequence) -> None:
+        """Lay one sequence, of which at least one token is an action."""
+        shared, at = self.common(q), np.flatnonzero(q.action)
+        fresh = q.length - shared
+        if fresh:
+            self.segments.append(Segment(self.size, self.size + fresh, _spans(self.places[:shared])))
+        self.places = np.concatenate([self.places[:shared], np.arange(self.size, self.size + fresh)])
+        self.last = q.tokens[: q.length]
+        self.size += fresh
+        self.lengths.append(q.length)
+        row = (
+            q.tokens[shared : q.length],
+            np.arange(shared, q.length),
+            self.places[at - 1],
+            q.tokens[at],
+            q.advantage[at],
+            q.logprob[at],
+            np.full(len(at), index),
+            q.turn[at],
+        )
+        for name, values in zip(_COLUMNS, row, strict=True):
+            self.columns[name].append(values)
+
+    def finish(self) -> Packed:
+        """The pack."""
+        tensors = {name: torch.from_numpy(np.concatenate(parts)) for name, parts in self.columns.items()}
+        return Packed(segments=tuple(self.segments), lengths=tuple(self.lengths), **tensors)
+
+
+def _spans(places: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
+    """Ascending places as spans of consecutive ones.
+
+    >>> _spans(np.array([0, 1, 2, 7, 8]))
+    ((0, 3), (7, 9))
+    """
+    if not len(places):
+        return ()
+    cuts = np.flatnonzero(np.diff(places) != 1) + 1
+    return tuple((int(run[0]), int(run[-1]) + 1) for run in np.split(places, cuts))

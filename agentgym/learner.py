@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from agentgym import loss as losses
-from agentgym.attention import hidden_states, packed
+from agentgym.attention import hidden_states
 from agentgym.batch import Packed
 from agentgym.errors import StoreError, UsageError
 from agentgym.head import token_logprobs
@@ -71,7 +71,8 @@ class Learner:
             lr: instead of the configured learning rate, for this step.
 
         Returns:
-            Metrics. All but `seconds` and `tokens_per_second` are a function of weights and packs alone.
+            Metrics. All but `seconds` and `tokens_per_second` are a function of weights and packs alone. `tokens` are
+            those of the sequences, `tokens_computed` those after sharing common beginnings.
 
         Raises:
             UsageError: there is nothing to learn from in `packs`.
@@ -104,12 +105,13 @@ class Learner:
             self.version += 1
         self._optimizer.zero_grad(set_to_none=True)
 
-        tokens, seconds = sum(len(p.tokens) for p in packs), time.monotonic() - began
+        tokens, seconds = sum(sum(p.lengths) for p in packs), time.monotonic() - began
         return sums | {
             "grad_norm": norm,
             "lr": rate,
             "skipped": float(not good),
             "tokens": float(tokens),
+            "tokens_computed": float(sum(len(p.tokens) for p in packs)),
             "action_tokens": float(totals.tokens),
             "sequences": float(totals.sequences),
             "packs": float(len(packs)),
@@ -119,8 +121,7 @@ class Learner:
 
     def logprobs(self, p: Packed) -> tuple[Tensor, Tensor]:
         """Log-probability and entropy of each action token of a pack, `[A]` float32, with gradients."""
-        with packed(self.model):
-            hidden = hidden_states(self.model, p.tokens, p.positions, p.lengths)
+        hidden = hidden_states(self.model, p.tokens, p.positions, p.segments)
         return token_logprobs(self.model, hidden[p.select], p.target)
 
     def _backward(self, p: Packed, mode: Mode, totals: losses.Totals) -> dict[str, float]:
