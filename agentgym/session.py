@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from agentgym import checkpoint, config, models, registry
+from agentgym import checkpoint, models, registry
 from agentgym.batch import Packed
 from agentgym.errors import StoreError, UsageError
 from agentgym.evaluate import summarise
 from agentgym.host import HostPool
-from agentgym.learner import Learner
+from agentgym.learner import Learner, Mode
 from agentgym.limits import Limits
 from agentgym.policy import Policy, Sampling
 from agentgym.progress import Progress
@@ -23,6 +22,8 @@ from agentgym.seeding import derive
 from agentgym.store import RunFolder
 from agentgym.track import Tracker
 from agentgym.types import Trajectory
+
+TIMED = ("seconds", "tokens_per_second")
 
 
 class Session:
@@ -119,12 +120,16 @@ class Session:
 
     # Learning -------------------------------------------------------------------------------------------------------
 
-    def learn(self, packs: Sequence[Packed], mode: str, lr: float) -> dict[str, float]:
-        """One optimizer step; the sampler's cache is of the old weights and goes."""
+    def learn(self, packs: Sequence[Packed], mode: Mode, lr: float) -> dict[str, float]:
+        """One optimizer step; the sampler's cache is of the old weights and goes.
+
+        Returns:
+            The learner's metrics; those that depend on the machine's speed begin with `time/`.
+        """
         metrics = self.learner.step(packs, mode=mode, lr=lr)
         self.policy.version = self.learner.version
         self.policy.reset_cache()
-        return metrics
+        return {(f"time/{k}" if k in TIMED else f"learn/{k}"): v for k, v in metrics.items()}
 
     # Recording ------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from agentgym.batch import TrainSequence, pack, sequences
+from agentgym.batch import TrainSequence, demonstrations, pack, sequences
 from agentgym.credit import TurnTable
 from agentgym.progress import Progress, Silent
 from agentgym.recipe import Recipe
@@ -103,15 +103,15 @@ def warmstart_stage(s: Session, epoch: int) -> None:
     played = s.demonstrations(cfg.tasks)
     if epoch == 0:
         s.record(played, phase="demo")
-    demos = [q for t in played if t.success for q in sequences(t, [1.0] * len(t.turns))]
+    demos = demonstrations(t for t in played if t.success)
     order = generator(s.recipe.seed, "warmstart", epoch).permutation(len(demos))
     batches = [order[i : i + cfg.batch] for i in range(0, len(order), cfg.batch)]
     s.progress.start(f"warm start {epoch + 1}/{cfg.epochs}", len(batches))
     for batch in batches:
         packs = pack([demos[i] for i in batch], s.recipe.trainer.token_budget)
         metrics = s.learn(packs, mode="sft", lr=cfg.lr)
-        s.log(f"warmstart:{epoch}", {f"warmstart/{k}": v for k, v in metrics.items()})
-        s.progress.advance(1, loss=metrics["loss"])
+        s.log(f"warmstart:{epoch}", metrics)
+        s.progress.advance(1, loss=metrics["learn/loss"])
 
 
 def train_stage(s: Session, i: int) -> None:
@@ -135,8 +135,8 @@ def train_stage(s: Session, i: int) -> None:
     for part in parts:
         packs = pack([training[j] for j in sorted(part)], cfg.token_budget)
         learned = s.learn(packs, mode="policy", lr=cfg.lr)
-        metrics |= {f"learn/{k}": v for k, v in learned.items()}
-        s.progress.advance(1, loss=learned["loss"])
+        metrics |= learned
+        s.progress.advance(1, loss=learned["learn/loss"])
     s.log(f"train:{i}", metrics)
 
 
@@ -151,7 +151,9 @@ def sample_groups(s: Session, i: int) -> tuple[list[Trajectory], int]:
     flat, wanted = 0, cfg.tasks
     for attempt_round in range(cfg.refill + 1):
         tasks = draw_tasks(s, i * (cfg.refill + 1) + attempt_round, wanted)
-        todo = attempts(tasks, cfg.group, derive(s.recipe.seed, "train", i, attempt_round), prefix=f"{i}.{attempt_round}:")
+        todo = attempts(
+            tasks, cfg.group, derive(s.recipe.seed, "train", i, attempt_round), prefix=f"{i}.{attempt_round}:"
+        )
         played = s.play(todo, f"play {i + 1}/{cfg.iterations}", temperature=s.recipe.sampling.temperature)
         dull = flat_groups(played)
         flat += len(dull)

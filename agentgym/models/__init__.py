@@ -1,0 +1,5 @@
+"""Language models by reference: the embedded default, small ones from random weights, folders and hub ids."""
+
+from agentgym.models.load import Loaded, load
+
+__all__ = ["Loaded", "load"]
