@@ -1,0 +1,101 @@
+"""Evaluation: the statistics against known values and brute force, and a real evaluation with scripted policies."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentgym.evaluate import effective_attempts, pass_at_k, summarise, wilson
+from agentgym.types import Completion, Ending, Observation, Trajectory, Turn
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [  # from the closed form with 40 decimal places, z = 1.959963984540054
+        (0, 10, 0.0, 0.2775327998628892),
+        (10, 10, 0.7224672001371107, 1.0),
+        (8, 10, 0.4901624715366418, 0.9433178485456247),
+        (1, 2, 0.09453120573423074, 0.9054687942657693),
+        (50, 100, 0.4038315303659956, 0.5961684696340044),
+    ],
+)
+def test_wilson_against_known_values(successes: int, n: int, low: float, high: float) -> None:
+    assert wilson(successes, n) == pytest.approx((low, high), abs=1e-12)
+
+
+@given(st.integers(1, 500), st.data())
+def test_wilson_holds_the_rate_and_is_symmetric(n: int, data: st.DataObject) -> None:
+    c = data.draw(st.integers(0, n))
+    low, high = wilson(c, n)
+    assert 0 <= low <= c / n <= high <= 1
+    mirrored = wilson(n - c, n)
+    assert (1 - high, 1 - low) == pytest.approx(mirrored, abs=1e-12)
+
+
+def test_wilson_covers_as_often_as_it_says() -> None:
+    n, p = 60, 0.3
+    inside = sum(
+        math.comb(n, c) * p**c * (1 - p) ** (n - c) for c in range(n + 1) if wilson(c, n)[0] <= p <= wilson(c, n)[1]
+    )
+    assert 0.93 < inside < 0.97
+
+
+@given(st.integers(1, 30), st.data())
+def test_pass_at_k_is_its_definition(n: int, data: st.DataObject) -> None:
+    c, k = data.draw(st.integers(0, n)), data.draw(st.integers(1, n))
+    assert pass_at_k(n, c, k) == pytest.approx(float(1 - Fraction(math.comb(n - c, k), math.comb(n, k))), abs=1e-12)
+
+
+def test_pass_at_k_counts_subsets() -> None:
+    wins = [True, False, False, True, False]
+    for k in range(1, 6):
+        subsets = list(itertools.combinations(wins, k))
+        assert pass_at_k(5, 2, k) == pytest.approx(sum(map(any, subsets)) / len(subsets))
+    with pytest.raises(ValueError):
+        pass_at_k(3, 1, 4)
+
+
+@given(st.lists(st.integers(1, 6).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))), min_size=1, max_size=20))
+def test_effective_attempts_stay_between_groups_and_attempts(tallies: list[tuple[int, int]]) -> None:
+    assert len(tallies) <= effective_attempts(tallies) <= sum(n for n, _ in tallies)
+
+
+def played(group: str, success: bool, ending: Ending | None = None, fault: str = "", turns: int = 2) -> Trajectory:
+    turn = Turn(Observation("o"), Completion("a", (1, 2, 3)), "a", 0.5, info={"fault": fault} if fault else {})
+    ended = ending or (Ending.SUCCESS if success else Ending.FAILURE)
+    return Trajectory(f"{group}", "e", "t", group, 0, 0, (turn,) * turns, ended, score=float(success), success=success)
+
+
+def test_a_summary_leaves_broken_worlds_out() -> None:
+    found = summarise(
+        [
+            played("a", True),
+            played("a", False, fault="format"),
+            played("b", False, Ending.OUT_OF_TURNS, turns=4),
+            played("b", False, Ending.INFRA_ERROR),
+            played("c", False, Ending.INFRA_ERROR),
+        ]
+    )
+    assert (found.attempts, found.tasks, found.infra_errors) == (3, 2, 2)
+    assert found.success == pytest.approx(1 / 3)
+    assert found.pass_at == {1: pytest.approx(0.25), 2: pytest.approx(1.0)}
+    assert (found.turns, found.tokens) == (pytest.approx(8 / 3), pytest.approx(8.0))
+    assert found.faults == {"format": 2}
+    assert found.fault_rate == pytest.approx(2 / 8)
+    assert found.endings == {"infra_error": 2, "success": 1, "failure": 1, "out_of_turns": 1}
+    assert found.metrics()["ending/infra_error"] == 2
+
+
+def test_nothing_that_counts_is_said_so() -> None:
+    for empty in (summarise([]), summarise([played("a", False, Ending.INFRA_ERROR)])):
+        assert empty.attempts == 0
+        assert math.isnan(empty.success)
+        assert empty.interval == (0.0, 1.0)
+        assert "success" not in empty.metrics()
+        assert empty.to_json()["success"] is None
+        assert empty.rows()[0] == ("attempts", "0 that count")
