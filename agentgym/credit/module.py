@@ -1,0 +1,25 @@
+"""What a credit module is: parameters, the columns it needs and writes, and a pure function of a table."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from numpy.typing import NDArray
+
+from agentgym.config import Config
+from agentgym.credit.table import TurnTable
+
+
+class CreditModule(Config):
+    """Base of all credit modules. Fields are parameters, strict like every configuration."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """Columns beyond the required ones that must be there."""
+    writes: ClassVar[frozenset[str]] = frozenset({"advantage"})
+    """Columns it returns."""
+
+    @abstractmethod
+    def __call__(self, table: TurnTable) -> Mapping[str, NDArray[Any]]:
+        """New columns `[n]`, finite everywhere. A pure function: the table is not changed, nothing is random."""
