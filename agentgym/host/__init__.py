@@ -2,5 +2,6 @@
 
 from agentgym.host.inline import Host, InlineHost
 from agentgym.host.pool import HostPool, Hosts
+from agentgym.host.process import HostLostError, ProcessHost
 
-__all__ = ["Host", "HostPool", "Hosts", "InlineHost"]
+__all__ = ["Host", "HostLostError", "HostPool", "Hosts", "InlineHost", "ProcessHost"]

@@ -6,12 +6,13 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Literal
 
 from agentgym import dialects, registry
 from agentgym.dialects import Dialect
 from agentgym.errors import InfraError, PolicyError, UsageError
-from agentgym.host import Host, HostPool, Hosts
+from agentgym.host import Host, HostLostError, HostPool, Hosts
 from agentgym.limits import Limits
 from agentgym.policy import Policy, Sampling
 from agentgym.rollout.attempts import Attempt
@@ -77,9 +78,10 @@ async def rollout(
         raise UsageError(f"slots must be at least 1 and retries at least 0, not {slots} and {retries}")
     if schedule not in ("eager", "ordered"):
         raise UsageError(f"schedule must be 'eager' or 'ordered', not {schedule!r}")
-    if dialect is None or limits is None:
+    limits = limits or Limits()
+    if dialect is None or limits.turns is None:  # an episode without end would be a rollout without end
         spec = registry.spec(env)
-        dialect, limits = dialect or spec.dialect, limits or Limits(turns=spec.max_turns)
+        dialect, limits = dialect or spec.dialect, replace(limits, turns=limits.turns or spec.max_turns)
     plan = Plan(
         env=env,
         policy=policy,
@@ -200,14 +202,15 @@ async def _attempt(plan: Plan, attempt: Attempt, rank: int, hosts: Hosts, retrie
         episode = Episode(plan, attempt, rank)
         host: Host | None = None
         broken = True
+        alone = crashes > 0 or lost >= ALONE_AFTER  # what crashed once shall take no neighbour with it again
         try:
-            host = await hosts.acquire(crashes > 0 or lost >= ALONE_AFTER)
+            host = await hosts.acquire(alone)
             ending, last = await episode.run(host)
             broken = False
             return episode.trajectory(ending, last, own + lost)
         except InfraError as error:
             broken = not isinstance(error, PolicyError)
-            if getattr(error, "innocent", False):
+            if isinstance(error, HostLostError) and not alone:
                 lost += 1
             else:
                 own += 1

@@ -140,16 +140,10 @@ class Episode:
 
     def _over(self) -> Ending | None:
         """The limit that forbids another turn."""
-        limits = self.plan.limits
-        if len(self.turns) >= limits.turns:
-            return Ending.OUT_OF_TURNS
-        if limits.tokens is not None:
-            used = len(self._ledger) if self._ledger is not None else self._tokens
-            if used + self.plan.sampling.max_tokens > limits.tokens:
-                return Ending.OUT_OF_TOKENS
-        if limits.seconds is not None and time.monotonic() - self._started >= limits.seconds:
-            return Ending.OUT_OF_TIME
-        return None
+        used = len(self._ledger) if self._ledger is not None else self._tokens
+        # A limit counts as used up when it is reached; an answer that would end exactly on it still fits.
+        tokens = used + self.plan.sampling.max_tokens - 1
+        return self.plan.limits.exceeded(len(self.turns), tokens, time.monotonic() - self._started)
 
     def _record(
         self, observation: Observation, completion: Completion, action: str | None, step: Step, seconds: float

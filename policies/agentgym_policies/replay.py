@@ -21,7 +21,7 @@ class Replay:
     """Answers turn t of trajectory `id` with the completion recorded for it.
 
     Args:
-        source: trajectories, or the path of a trajectory log (JSON lines; records that are no trajectories are skipped).
+        source: trajectories, or the path of a trajectory log (JSON lines; other records are skipped).
         chat: tokenizer that the recording was made with, to rebuild the token ledger from the recorded ids.
     """
 
@@ -54,7 +54,7 @@ class Replay:
             )
         if request.turn >= len(said):
             raise UsageError(
-                f"replay: {request.trajectory!r} has {len(said)} recorded turns, and turn {request.turn} was asked for: "
+                f"replay: {request.trajectory!r} has {len(said)} recorded turns; turn {request.turn} was asked for: "
                 "the environment did not answer as it did when this was recorded"
             )
         return said[request.turn]
