@@ -5,9 +5,12 @@ Nothing crosses from one sequence into another, no mask of the pack's size is bu
 squares of the sequences' lengths rather than the square of their sum.
 """
 
+# torch and safetensors are typed in part only.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -71,7 +74,7 @@ class _PackedAttention(torch.autograd.Function):
                 d = d_out[:, :, rows].reshape(heads, -1, dim)
                 d_values[:, :seen] += torch.bmm(p.transpose(1, 2), d)
                 d_p = torch.bmm(d, values[:, :seen].transpose(1, 2))
-                d_scores = torch._softmax_backward_data(d_p, p, -1, p.dtype)
+                d_scores = torch.ops.aten._softmax_backward_data(d_p, p, -1, p.dtype)
                 d_keys[:, :seen] += torch.bmm(d_scores.transpose(1, 2), queries.reshape(heads, -1, dim))
                 d_q[:, :, rows] = torch.bmm(d_scores, keys[:, :seen]).view(heads, group, -1, dim) * ctx.scale
             at = 0
@@ -158,7 +161,7 @@ def packed_attention(
 
 
 @contextmanager
-def packed(model: Any) -> Iterator[None]:
+def packed(model: Any) -> Generator[None]:
     """Have `model` attend by `packed_attention` inside the block, and as before after it.
 
     The sampler works with the very same module and another attention function: setting the name is one assignment

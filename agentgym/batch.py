@@ -5,6 +5,9 @@ laid end to end in packs of at most a token budget; attention is kept inside eac
 restart at zero, and logits are computed only where the model itself wrote a token.
 """
 
+# torch and safetensors are typed in part only.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -144,7 +147,8 @@ class Packed:
 
     def to(self, device: torch.device | str) -> Packed:
         """The same pack on another device."""
-        return Packed(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in self.__dict__.items()})
+        moved = {name: getattr(self, name).to(device) for name in _COLUMNS}
+        return Packed(segments=self.segments, lengths=self.lengths, **moved)
 
 
 def pack(batch: Sequence[TrainSequence], token_budget: int, share: bool = True) -> list[Packed]:

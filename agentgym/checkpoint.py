@@ -4,6 +4,9 @@ A checkpoint is written under a temporary name, flushed to disk, and renamed; ol
 believes nothing: every byte is hashed before it is used, and a damaged checkpoint gives way to the one before it.
 """
 
+# torch and safetensors are typed in part only.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import hashlib
@@ -13,7 +16,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -137,7 +140,7 @@ def _read(path: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
     for name in ("manifest.json", *FILES):
         if not (path / name).is_file():
             raise StoreError(f"{name} is missing")
-    manifest = cast(Any, json.loads((path / "manifest.json").read_text()))
+    manifest = json.loads((path / "manifest.json").read_text())
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):  # pyright: ignore
         raise StoreError("manifest.json is not a manifest")
     for name in FILES:

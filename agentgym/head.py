@@ -5,6 +5,9 @@ model did not write. Here they are computed for action tokens only, in chunks, i
 backward pass (one more matrix product for a few per cent of the tokens) instead of stored.
 """
 
+# torch and safetensors are typed in part only.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from typing import Any

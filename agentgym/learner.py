@@ -5,6 +5,9 @@ The module that learns is the very module that samples, usually in bfloat16. An 
 own weights are the rounded masters. Nothing here is random: the same packs give the same bits.
 """
 
+# torch and safetensors are typed in part only.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import math
@@ -95,21 +98,13 @@ class Learner:
                 sums[name] = sums.get(name, 0.0) + value
 
         rate = (lr or self.config.lr) * min(1.0, (self.version + 1) / max(1, self.config.warmup_steps))
-        norm = float(torch.nn.utils.clip_grad_norm_(list(self._masters.values()), self.config.clip_norm))
-        good = math.isfinite(norm) and math.isfinite(sums["loss"])
-        if good:
-            for group in self._optimizer.param_groups:
-                group["lr"] = rate
-            self._optimizer.step()
-            self._publish(self._masters)
-            self.version += 1
-        self._optimizer.zero_grad(set_to_none=True)
+        norm, applied = self.apply(rate, refuse=not math.isfinite(sums["loss"]))
 
         tokens, seconds = sum(sum(p.lengths) for p in packs), time.monotonic() - began
         return sums | {
             "grad_norm": norm,
             "lr": rate,
-            "skipped": float(not good),
+            "skipped": float(not applied),
             "tokens": float(tokens),
             "tokens_computed": float(sum(len(p.tokens) for p in packs)),
             "action_tokens": float(totals.tokens),
@@ -118,6 +113,28 @@ class Learner:
             "seconds": seconds,
             "tokens_per_second": tokens / max(seconds, 1e-9),
         }
+
+    def apply(self, lr: float, refuse: bool = False) -> tuple[float, bool]:
+        """Clip the gradients that have been collected, update, publish the new weights, and clear the gradients.
+
+        Args:
+            lr: learning rate of this update.
+            refuse: leave the weights as they are whatever the gradients.
+
+        Returns:
+            The gradients' global norm before clipping, and whether the weights were changed (not if it is not finite).
+        """
+        self._collect_gradients()
+        norm = float(torch.nn.utils.clip_grad_norm_(list(self._masters.values()), self.config.clip_norm))
+        good = math.isfinite(norm) and not refuse
+        if good:
+            for group in self._optimizer.param_groups:
+                group["lr"] = lr
+            self._optimizer.step()
+            self._publish(self._masters)
+            self.version += 1
+        self._optimizer.zero_grad(set_to_none=True)
+        return norm, good
 
     def logprobs(self, p: Packed) -> tuple[Tensor, Tensor]:
         """Log-probability and entropy of each action token of a pack, `[A]` float32, with gradients."""
@@ -147,7 +164,7 @@ class Learner:
                 per_token = per_token - cfg.entropy * entropy
         weights = losses.token_weights(cfg.aggregation, p.sequence, p.unit, totals, cfg.constant)
         total = (weights * per_token).sum()
-        total.backward()  # pyright: ignore[reportUnknownMemberType]
+        total.backward()
         self._collect_gradients()
         share = len(p.target) / totals.tokens
         return {"loss": float(total.detach())} | {name: float(value) * share for name, value in metrics.items()}

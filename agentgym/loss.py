@@ -4,6 +4,9 @@ Every function takes float32 tensors `[A]` (A action tokens) and returns per-tok
 the sum is separate (`token_weights`), so that a batch split over several packs adds up to exactly the same loss.
 """
 
+# torch and safetensors are typed in part only.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass
