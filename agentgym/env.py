@@ -69,6 +69,9 @@ class EnvSpec:
     """Default keyword arguments of the class and of `tasks`."""
     extra: str | None = None
     """The optional extra that installs what it needs."""
+    prepare: str | None = None
+    """`"module:function"`, called as `function(tasks, workers, on_task)` before tasks are played, where making them
+    ahead and side by side is worth it; `on_task()` after each."""
 
 
 class AnyText(gymnasium.Space[str]):
@@ -89,7 +92,8 @@ class AnyText(gymnasium.Space[str]):
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self)
 
-    __hash__ = gymnasium.Space.__hash__
+    def __hash__(self) -> int:
+        return hash(type(self))
 
 
 class AnyObservation(gymnasium.Space[Observation]):
@@ -109,7 +113,8 @@ class AnyObservation(gymnasium.Space[Observation]):
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self)
 
-    __hash__ = gymnasium.Space.__hash__
+    def __hash__(self) -> int:
+        return hash(type(self))
 
 
 class TextEnv(gymnasium.Env[Observation, str]):
@@ -122,7 +127,10 @@ class TextEnv(gymnasium.Env[Observation, str]):
         task: the task being played, `None` before the first reset.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"]}
+    metadata: ClassVar[dict[str, Any]] = {  # pyright: ignore[reportIncompatibleVariableOverride] - one for the class
+        "render_modes": ["ansi"],
+        "render_fps": 4,  # Gymnasium wants a number wherever something can be rendered.
+    }
 
     env_spec: EnvSpec | None = None
     task: Task | None = None
@@ -153,7 +161,7 @@ class TextEnv(gymnasium.Env[Observation, str]):
         raise UsageError(f"{type(self).__name__} must define begin(task, rng)")
 
     def act(self, action: str) -> Step:
-        """Execute one action. Any string is legal input: what cannot be executed is a `Step.fault`, never an exception."""
+        """Execute one action. Any string is legal: what cannot be executed is a `Step.fault`, never an exception."""
         raise UsageError(f"{type(self).__name__} must define act(action)")
 
     def oracle(self) -> str | None:

@@ -77,6 +77,16 @@ class Session:
         self.tracker.close()
         self.run.close()
 
+    def prepare(self) -> None:
+        """Make ahead what the environment wants made ahead of play (game files, say)."""
+        if self.spec.prepare is None:
+            return
+        recipe = self.recipe
+        training = len(self.tasks) if recipe.trainer.iterations else min(len(self.tasks), recipe.warmstart.tasks)
+        wanted = [*self.tasks[:training], *self.heldout[: recipe.eval.tasks]]
+        self.progress.start("prepare games", len(wanted))
+        registry.resolve(self.spec.prepare)(wanted, recipe.rollout.processes, self.progress.advance)
+
     # Playing --------------------------------------------------------------------------------------------------------
 
     def play(self, todo: Sequence[Attempt], label: str, temperature: float) -> list[Trajectory]:

@@ -79,6 +79,7 @@ def train(recipe: Recipe, run: RunFolder, progress: Progress | None = None) -> S
     with Session(recipe, run, progress or Silent()) as session:
         plan = stages(recipe)
         first = session.restore()
+        session.prepare()
         for index, stage in enumerate(plan[first:], start=first):
             stage.run(session)
             if stage.learns:
@@ -149,15 +150,13 @@ def sample_groups(s: Session, i: int) -> tuple[list[Trajectory], int]:
     cfg = s.recipe.trainer
     kept: list[Trajectory] = []
     flat, wanted = 0, cfg.tasks
-    for attempt_round in range(cfg.refill + 1):
-        tasks = draw_tasks(s, i * (cfg.refill + 1) + attempt_round, wanted)
-        todo = attempts(
-            tasks, cfg.group, derive(s.recipe.seed, "train", i, attempt_round), prefix=f"{i}.{attempt_round}:"
-        )
+    for again in range(cfg.refill + 1):
+        tasks = draw_tasks(s, i * (cfg.refill + 1) + again, wanted)
+        todo = attempts(tasks, cfg.group, derive(s.recipe.seed, "train", i, again), prefix=f"{i}.{again}:")
         played = s.play(todo, f"play {i + 1}/{cfg.iterations}", temperature=s.recipe.sampling.temperature)
         dull = flat_groups(played)
         flat += len(dull)
-        last = attempt_round == cfg.refill
+        last = again == cfg.refill
         kept += [t for t in played if last or t.group not in dull]
         wanted = len(dull)
         if not wanted:
