@@ -194,20 +194,18 @@ class Worker:
             self.kill("")
             return
         try:
-            replies = self._frames.feed(data)
+            replies = [wire.to_reply(message) for message in self._frames.feed(data)]
+            if len(replies) > len(self._pending):
+                raise EnvCrashedError("the worker's connection carries garbage")
         except EnvCrashedError as error:
             self.kill(str(error))
             return
-        for reply in replies:
-            if not self._pending or not (isinstance(reply, list) and len(reply) == 2):
-                self.kill("the worker's connection carries garbage")
-                return
+        for kind, value in replies:
             answer = self._pending.popleft().answer
             self._since = time.monotonic()
             self._arm()
             if answer is None or answer.done() or answer.get_loop() is not self._loop:
                 continue
-            kind, value = reply
             if kind == "ok":
                 answer.set_result(value)
             else:

@@ -62,6 +62,19 @@ class Frames:
         return found
 
 
+def to_reply(message: Any) -> tuple[str, Any]:
+    """What a worker answered: `"ok"` and a value, or a kind of error and its text.
+
+    Raises:
+        EnvCrashedError: it is neither.
+    """
+    match message:
+        case [str(kind), value]:
+            return kind, value
+        case _:
+            raise EnvCrashedError("the worker's connection carries garbage")
+
+
 def from_task(task: Task) -> list[Any]:
     """A task as JSON values."""
     return [task.id, task.prompt, dict(task.data), task.split, task.seed]

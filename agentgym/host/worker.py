@@ -81,8 +81,9 @@ def _serve(envs: dict[int, Any], settings: dict[str, Any], number: int, operatio
         except InfraError as error:
             return wire.frame(["crash", f"{operation}: {error}"])
         except BaseException as error:
-            traceback.print_exc()
-            return wire.frame(["crash", f"{operation} raised {type(error).__name__}: {error}"[:4000]])
+            return wire.frame(
+                ["crash", f"{operation} raised {type(error).__name__}: {str(error)[:2000]}{_where(error)}"]
+            )
     except MemoryError:
         # Nothing in this process can be trusted to work any more.
         os.write(2, b"out of memory\n")
@@ -104,6 +105,12 @@ def _call(envs: dict[int, Any], settings: dict[str, Any], number: int, operation
         return None
     task, seed = value
     return wire.from_observation(envs[number].reset(seed=seed, options={"task": wire.to_task(task)})[0])
+
+
+def _where(error: BaseException) -> str:
+    """The place an exception comes from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" ({frames[-1].filename}, line {frames[-1].lineno}, in {frames[-1].name})" if frames else ""
 
 
 def _leave(envs: dict[int, Any]) -> None:

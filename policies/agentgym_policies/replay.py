@@ -6,14 +6,14 @@ test the engine against itself.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from agentgym.errors import UsageError
 from agentgym.ledger import ChatTokenizer
 from agentgym.policy import Request
+from agentgym.store import TrajectoryLog
 from agentgym.types import Completion, Trajectory
 
 
@@ -21,7 +21,7 @@ class Replay:
     """Answers turn t of trajectory `id` with the completion recorded for it.
 
     Args:
-        source: trajectories, or the path of a trajectory log (JSON lines; other records are skipped).
+        source: trajectories, or the path of a trajectory log.
         chat: tokenizer that the recording was made with, to rebuild the token ledger from the recorded ids.
     """
 
@@ -67,29 +67,15 @@ class Replay:
 
 
 def read_log(path: Path) -> dict[str, tuple[Completion, ...]]:
-    """The completions of each trajectory in a log, by trajectory id.
+    """The completions of each trajectory in a log, by trajectory id; of two with one id the later counts.
 
     Raises:
-        UsageError: there is no such file, or a line is not JSON.
+        UsageError: there is no such file, or no whole trajectory in it.
     """
     if not path.is_file():
         raise UsageError(f"replay: {path} is not a file")
-    said: dict[str, tuple[Completion, ...]] = {}
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                record: Any = json.loads(line)
-            except ValueError as error:
-                raise UsageError(f"replay: {path}, line {number} is not JSON: {error}") from error
-            if isinstance(record, dict) and "turns" in record and "id" in record:
-                said[str(record["id"])] = tuple(completion(turn["completion"]) for turn in record["turns"])
+    log = TrajectoryLog(path)
+    said = {entry.trajectory.id: tuple(turn.completion for turn in entry.trajectory.turns) for entry in log}
+    if not said:
+        raise UsageError(f"replay: {path} holds no trajectory" + "".join(f"; {warning}" for warning in log.warnings))
     return said
-
-
-def completion(record: Mapping[str, Any]) -> Completion:
-    """A completion from its JSON record."""
-    known = {key: record[key] for key in Completion.__dataclass_fields__ if record.get(key) is not None}
-    for key in ("tokens", "logprobs"):
-        if key in known:
-            known[key] = tuple(known[key])
-    return Completion(**known)

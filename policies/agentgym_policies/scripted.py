@@ -122,6 +122,6 @@ def spoken(text: str, request: Request, chat: ChatTokenizer | None) -> Completio
 
 
 def end_id(chat: ChatTokenizer) -> int:
-    """The token that ends a scripted turn: the tokenizer's own end-of-sequence token where that ends a turn."""
-    own = getattr(chat.tokenizer, "eos_token_id", None)
-    return own if own in chat.end_ids else min(chat.end_ids)
+    """The token that ends an assistant's turn in the chat template."""
+    after = chat.glue(("user", "assistant", "user"))[2]
+    return next((i for i in after if i in chat.end_ids), min(chat.end_ids))
