@@ -55,3 +55,12 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'agentgym' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def _announce() -> None:
+    from agentgym.gym import announce  # Light: Gymnasium itself is not imported.
+
+    announce()
+
+
+_announce()

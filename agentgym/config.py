@@ -6,6 +6,7 @@ dotted key and, for a misspelling, the nearest key that exists.
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import tomllib
@@ -50,7 +51,7 @@ def load(model: type[C], path: str | Path, overrides: Sequence[str] | Mapping[st
         raise ConfigError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     pairs = overrides.items() if isinstance(overrides, Mapping) else parse_overrides(overrides)
     for key, value in pairs:
@@ -65,9 +66,11 @@ def parse(model: type[C], data: Mapping[str, Any], where: str) -> C:
         ConfigError: an unknown key or a wrong value.
     """
     try:
-        return model.model_validate(data)
+        # By way of JSON, where strict means what TOML means: a list fills a tuple and a string an enum, but neither
+        # "3" nor true is a number.
+        return model.model_validate_json(json.dumps(data, default=str), strict=True)
     except pydantic.ValidationError as error:
-        raise ConfigError(_explain(model, error, where)) from None
+        raise ConfigError("\n".join(_explain(model, one, where) for one in error.errors())) from None
 
 
 def parse_overrides(arguments: Sequence[str]) -> list[tuple[str, Any]]:
@@ -99,7 +102,7 @@ def dump(config: Config) -> str:
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
 
 
@@ -126,22 +129,19 @@ def _put(data: dict[str, Any], key: str, value: Any) -> None:
             raise ConfigError(f"--{key}: {'.'.join(parts[:depth])} is a value, not a table")
 
 
-def _explain(model: type[Config], error: pydantic.ValidationError, where: str) -> str:
-    first = error.errors()[0]
+def _explain(model: type[Config], first: Mapping[str, Any], where: str) -> str:
+    """One line for one of pydantic's errors."""
     place = tuple(str(p) for p in first["loc"])
     key = ".".join(place)
     if first["type"] == "extra_forbidden":
         known = _fields(model, place[:-1])
         hint = did_you_mean(place[-1], known)
-        message = f"{where}: {key}: unknown key{hint}"
+        return f"{where}: {key}: unknown key{hint}"
     elif first["type"] == "missing":
-        message = f"{where}: {key}: is missing and has no default"
-    else:
-        shown = repr(first["input"])
-        shown = shown if len(shown) <= 60 else shown[:57] + "..."
-        message = f"{where}: {key}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {shown}"
-    others = error.error_count() - 1
-    return message + (f" (and {others} more)" if others else "")
+        return f"{where}: {key}: is missing and has no default"
+    shown = repr(first["input"])
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return f"{where}: {key or 'the whole'}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {shown}"
 
 
 def _fields(model: type[Config], place: Sequence[str]) -> list[str]:
@@ -150,10 +150,15 @@ def _fields(model: type[Config], place: Sequence[str]) -> list[str]:
         field = model.model_fields.get(part)
         if field is None:
             continue  # An index, or a branch of a union.
-        kind = field.annotation
-        candidates = (kind, *getattr(kind, "__args__", ()))
-        model = next((c for c in candidates if isinstance(c, type) and issubclass(c, Config)), model)
+        model = _model_in(field.annotation) or model
     return list(model.model_fields)
+
+
+def _model_in(kind: Any) -> type[Config] | None:
+    """The first configuration class in an annotation such as `tuple[X, ...] | None`."""
+    if inspect.isclass(kind) and issubclass(kind, Config):
+        return kind
+    return next((found for part in getattr(kind, "__args__", ()) if (found := _model_in(part))), None)
 
 
 def _write(table: Mapping[str, Any], path: tuple[str, ...], lines: list[str]) -> None:

@@ -7,6 +7,7 @@ learn from. Everything is linear in the text and bounded, for the text is hostil
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
@@ -17,6 +18,12 @@ MAX_ACTION = 8192
 """Most characters of an action; a longer one is a fault."""
 MAX_DEPTH = 64
 """Most nested brackets in JSON; deeper ones are a fault before the parser sees them."""
+MAX_JSON = 16 * MAX_ACTION
+"""Most characters of JSON that are read: escapes take up to twelve for one."""
+MAX_CALLS = 32
+"""Most tool calls in one turn."""
+LINE = re.compile(r"[\r\n]")
+PROMPT = re.compile(r"[\s>]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,7 @@ class ToolCall:
 
     def canonical(self) -> str:
         """The call as JSON with sorted keys: the action string that environments get."""
-        return json.dumps({"arguments": self.arguments, "name": self.name}, sort_keys=True)
+        return _dump({"arguments": self.arguments, "name": self.name})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,10 @@ class Parsed:
     fault: str | None = None
     """`"format: ..."` with a short reason."""
     calls: tuple[ToolCall, ...] = ()
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, allow_nan=False)
 
 
 class Dialect(Protocol):
@@ -82,10 +93,7 @@ class Plain:
 
     def parse(self, text: str) -> Parsed:
         """Read the first non-empty line, without a `>` prompt before it."""
-        line = text.lstrip().partition("\n")[0].strip()
-        while line.startswith(">"):
-            line = line[1:].lstrip()
-        return _action(line)
+        return _action(LINE.split(PROMPT.sub("", text, count=1), maxsplit=1)[0])
 
     def render(self, action: str) -> str:
         """The action itself."""
@@ -104,13 +112,14 @@ class ActionTag:
 
     def parse(self, text: str) -> Parsed:
         """Read what stands between the last pair of tags."""
-        end = text.rfind("</action>")
-        start = text.rfind("<action>", 0, end if end >= 0 else len(text))
+        last = text.rfind("</action>")
+        start = text.rfind("<action>", 0, last if last >= 0 else len(text))
         if start < 0:
             return _fault("no <action> tag")
-        if end < 0:
+        if last < 0:
             return _fault("<action> is not closed")
-        return _action(text[start + len("<action>") : end])
+        start += len("<action>")
+        return _action(text[start : text.find("</action>", start)])
 
     def render(self, action: str) -> str:
         """The action between tags."""
@@ -138,7 +147,7 @@ class Json:
 
     def render(self, action: str) -> str:
         """The call itself where the action is one, else an object with the action."""
-        return action if _is_call(action) else json.dumps({"action": action})
+        return action if _calls(action) == 1 else _dump({"action": action})
 
     def reply(self, fault: str) -> str:
         """Says what the format is."""
@@ -165,7 +174,9 @@ class Hermes:
             body = text[start:end].strip()
             if not body.startswith("{"):
                 return _fault("a tool call is a JSON object")
-            parsed = _read_object(body, 0)
+            if len(found) == MAX_CALLS:
+                return _fault(f"more than {MAX_CALLS} tool calls")
+            parsed = _read_object(body, 0, alone=True)
             if parsed.fault:
                 return parsed
             found.append(parsed)
@@ -175,28 +186,54 @@ class Hermes:
         calls = tuple(call for parsed in found for call in parsed.calls)
         if len(calls) != len(found):
             return _fault("several tool calls need names")
-        return replace(_action("[" + ", ".join(call.canonical() for call in calls) + "]"), calls=calls)
+        parsed = _action("[" + ", ".join(call.canonical() for call in calls) + "]")
+        return parsed if parsed.fault else replace(parsed, calls=calls)
 
     def render(self, action: str) -> str:
-        """The action as a tool call."""
-        body = action if _is_call(action) else json.dumps({"action": action})
-        return f"<tool_call>{body}</tool_call>"
+        """The action as a tool call, or as several where it is a list of calls."""
+        count = _calls(action)
+        bodies = [action] if count == 1 else [_dump(call) for call in json.loads(action)] if count else []
+        # "</" only stands in strings, where JSON may escape the slash: the closing tag cannot be forged.
+        return "\n".join(
+            f"<tool_call>{body.replace('</', '<' + chr(92) + '/')}</tool_call>"
+            for body in bodies or [_dump({"action": action})]
+        )
 
     def reply(self, fault: str) -> str:
         """Says what the format is."""
         return f"Your reply could not be read ({fault}). {self.instructions}"
 
 
-def _read_object(text: str, start: int) -> Parsed:
-    """The JSON object at `start`."""
-    if len(text) - start > 4 * MAX_ACTION:
-        text = text[: start + 4 * MAX_ACTION]
+def _read_json(text: str, start: int) -> tuple[Any, int]:
+    """The JSON value at `start` and where it ends.
+
+    Raises:
+        ValueError: there is none, or it is too deep or too long.
+    """
+    text = text[: start + MAX_JSON]
     if _depth(text, start) > MAX_DEPTH:
-        return _fault(f"more than {MAX_DEPTH} nested brackets")
+        raise ValueError(f"more than {MAX_DEPTH} nested brackets")
     try:
-        value, _ = json.JSONDecoder().raw_decode(text, start)
+        return DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):
-        return _fault("not valid JSON")
+        raise ValueError("not valid JSON") from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def _read_object(text: str, start: int, alone: bool = False) -> Parsed:
+    """The action in the JSON object at `start`; `alone` if nothing may follow it."""
+    try:
+        value, end = _read_json(text, start)
+    except ValueError as error:
+        return _fault(str(error))
+    if alone and end < len(text):
+        return _fault("there is more than one JSON object")
     return _read_value(cast(dict[str, Any], value))
 
 
@@ -208,13 +245,16 @@ def _read_value(value: dict[str, Any]) -> Parsed:
         return _fault('the object needs "action", or "name" and "arguments"')
     if isinstance(arguments, str):  # Some models write the arguments as a string of JSON.
         try:
-            arguments = json.loads(arguments) if _depth(arguments, 0) <= MAX_DEPTH else None
-        except (ValueError, RecursionError):
+            arguments = _read_json(arguments.strip(), 0)[0]
+        except ValueError:
             arguments = None
     if not isinstance(arguments, dict):
         return _fault('"arguments" must be an object')
     call = ToolCall(name, cast(dict[str, Any], arguments))
-    text = call.canonical()
+    try:
+        text = call.canonical()
+    except ValueError:  # 1e999 is JSON, the infinity it is read as is not.
+        return _fault("a number is too large")
     if len(text) > MAX_ACTION:
         return _fault(f"the call is longer than {MAX_ACTION} characters")
     return Parsed(text, calls=(call,))
@@ -232,12 +272,21 @@ def _depth(text: str, start: int) -> int:
     return deepest
 
 
-def _is_call(action: str) -> bool:
-    """Whether the action is a tool call in canonical JSON."""
-    if not action.startswith("{"):
-        return False
-    parsed = _read_object(action, 0)
-    return len(parsed.calls) == 1 and parsed.calls[0].canonical() == action
+def _calls(action: str) -> int:
+    """How many tool calls in canonical JSON the action is: 1 for an object, more for a list, 0 for none."""
+    if not action.startswith(("{", "[{")):
+        return 0
+    try:
+        value, end = _read_json(action, 0)
+    except ValueError:
+        return 0
+    listed = cast(list[Any], value) if isinstance(value, list) else [value]
+    parsed = [_read_value(cast(dict[str, Any], e)) if isinstance(e, dict) else _fault("no object") for e in listed]
+    texts = [p.action for p in parsed if p.calls]
+    if end < len(action) or len(texts) < len(listed) or len(texts) > MAX_CALLS:
+        return 0
+    exact = action == texts[0] if isinstance(value, dict) else action == "[" + ", ".join(map(str, texts)) + "]"
+    return len(texts) if exact and (isinstance(value, dict) or len(texts) > 1) else 0
 
 
 DIALECTS: dict[str, Dialect] = {d.name: d for d in (Plain(), ActionTag(), Json(), Hermes())}

@@ -9,7 +9,7 @@ from typing import Any
 
 import gymnasium
 
-from agentgym.errors import UsageError
+from agentgym.errors import EpisodeOverError, UsageError
 from agentgym.types import Ending, Observation, Step
 
 
@@ -44,8 +44,23 @@ class Limits:
 class _Limit(gymnasium.Wrapper[Observation, str, Observation, str]):
     """Cuts an episode when `used_up` says so; whatever else the environment can do shines through."""
 
+    _cut: bool = False
+
+    def reset(self, **kwargs: Any) -> Any:
+        """Start an episode; the limit counts from here."""
+        self._cut = False
+        observation, info = self.env.reset(**kwargs)
+        self.begin_count(observation)
+        return observation, info
+
     def step(self, action: str) -> Step:
-        """One turn; truncated where the limit is used up."""
+        """One turn; truncated where the limit is used up.
+
+        Raises:
+            EpisodeOverError: the limit cut the episode before.
+        """
+        if self._cut:
+            raise EpisodeOverError("step: the episode was cut by a limit; call reset first")
         observation, reward, terminated, truncated, info = self.env.step(action)
         step = Step(observation, float(reward), terminated, truncated, info)
         if step.terminated or step.truncated:
@@ -53,14 +68,19 @@ class _Limit(gymnasium.Wrapper[Observation, str, Observation, str]):
         ending = self.used_up(action, step.observation)
         if ending is None:
             return step
+        self._cut = True
         return step._replace(truncated=True, info={"success": False, **step.info, "ending": ending.value})
+
+    def begin_count(self, observation: Observation) -> None:
+        """Called once an episode, with its first observation."""
+        raise UsageError(f"{type(self).__name__} must define begin_count")
 
     def used_up(self, action: str, observation: Observation) -> Ending | None:
         """Called once a turn."""
         raise UsageError(f"{type(self).__name__} must define used_up")
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
+        if name.startswith("_") or name == "env":  # `env` is not there yet while unpickling.
             raise AttributeError(name)
         return getattr(self.env, name)
 
@@ -72,10 +92,9 @@ class TurnLimit(_Limit):
         super().__init__(env)
         self.limits, self._turns = Limits(turns=turns), 0
 
-    def reset(self, **kwargs: Any) -> Any:
-        """Start an episode and count from zero."""
+    def begin_count(self, observation: Observation) -> None:
+        """From zero."""
         self._turns = 0
-        return self.env.reset(**kwargs)
 
     def used_up(self, action: str, observation: Observation) -> Ending | None:
         """After the last turn that is allowed."""
@@ -90,11 +109,9 @@ class TokenLimit(_Limit):
         super().__init__(env)
         self.limits, self._count, self._tokens = Limits(tokens=tokens), count, 0
 
-    def reset(self, **kwargs: Any) -> Any:
-        """Start an episode; the first observation counts."""
-        observation, info = self.env.reset(**kwargs)
+    def begin_count(self, observation: Observation) -> None:
+        """The first observation counts."""
         self._tokens = self._count(observation.text)
-        return observation, info
 
     def used_up(self, action: str, observation: Observation) -> Ending | None:
         """When actions and observations so far reach the limit."""
@@ -109,10 +126,9 @@ class TimeLimit(_Limit):
         super().__init__(env)
         self.limits, self._clock, self._began = Limits(seconds=seconds), clock, 0.0
 
-    def reset(self, **kwargs: Any) -> Any:
-        """Start an episode and the clock."""
+    def begin_count(self, observation: Observation) -> None:
+        """Once the first observation is there."""
         self._began = self._clock()
-        return self.env.reset(**kwargs)
 
     def used_up(self, action: str, observation: Observation) -> Ending | None:
         """When the time is up."""

@@ -31,7 +31,8 @@ def _entry_points(kind: str) -> dict[str, metadata.EntryPoint]:
     found: dict[str, metadata.EntryPoint] = {}
     for point in metadata.entry_points(group=f"agentgym.{kind}"):
         other = found.get(point.name)
-        if other is not None and other.value != point.value:
+        # The same distribution can be seen twice, once per place on the path.
+        if other is not None and (other.value, _owner(other)) != (point.value, _owner(point)):
             raise UsageError(
                 f"two distributions register the {SINGULAR[kind]} {point.name!r}: {_owner(other)} ({other.value}) and "
                 f"{_owner(point)} ({point.value}); uninstall one of them"
@@ -42,6 +43,11 @@ def _entry_points(kind: str) -> dict[str, metadata.EntryPoint]:
 
 def _owner(point: metadata.EntryPoint) -> str:
     return point.dist.name if point.dist is not None else "an unknown distribution"
+
+
+def refresh() -> None:
+    """Look for plug-ins again: what was installed since the first look is found."""
+    _entry_points.cache_clear()
 
 
 def names(kind: Kind) -> list[str]:
@@ -69,10 +75,15 @@ def load(kind: Kind, name: str) -> Any:
             newest = max(versions, key=lambda n: int(n.rsplit("-v", 1)[1]))
             raise UnknownNameError(SINGULAR[kind], name, [newest], " (ids carry a version)")
         raise UnknownNameError(SINGULAR[kind], name, points)
+    point, what = points[name], f"{SINGULAR[kind]} {name!r}"
     try:
-        return points[name].load()
+        return point.load()
     except ModuleNotFoundError as error:
-        raise missing_module(f"{SINGULAR[kind]} {name!r}", error) from error
+        raise missing_module(what, error) from error
+    except Exception as error:
+        raise UsageError(
+            f"{what} ({point.value}, from {_owner(point)}) cannot be imported: {type(error).__name__}: {error}"
+        ) from error
 
 
 def missing_module(what: str, error: ModuleNotFoundError, extra: str | None = None) -> UsageError:
@@ -110,17 +121,27 @@ def _from_file(name: str) -> Any:
     return getattr(module, attribute)
 
 
-def resolve(reference: str) -> Any:
-    """What `"module:attribute"` of a spec names.
+def resolve(reference: str, extra: str | None = None) -> Any:
+    """What `"module:attribute"` (or `"file.py:attribute"`) of a spec names.
+
+    Args:
+        reference: what to import.
+        extra: the optional extra that installs what it needs.
 
     Raises:
-        UsageError: the module or the attribute does not exist.
+        UsageError: the module or the attribute does not exist, or importing it fails.
+        MissingExtraError: it needs a module that an extra would have installed.
     """
+    if ".py:" in reference:
+        return _from_file(reference)
     module_name, _, attribute = reference.partition(":")
     try:
         module = sys.modules.get(module_name) or importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        raise missing_module(reference, error) from error
+        own = (error.name or "").partition(".")[0] == module_name.partition(".")[0]
+        raise missing_module(reference, error, None if own else extra) from error
+    except Exception as error:
+        raise UsageError(f"{reference} cannot be imported: {type(error).__name__}: {error}") from error
     if not hasattr(module, attribute):
         raise UsageError(f"{reference}: module {module_name} has no {attribute!r}")
     return getattr(module, attribute)
@@ -139,7 +160,8 @@ def spec(env: str | EnvSpec) -> EnvSpec:
         return env
     found = load("envs", env)
     if not isinstance(found, EnvSpec):
-        raise UsageError(f"environment {env!r}: expected an EnvSpec, found {type(found).__name__}")
+        kind = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
+        raise UsageError(f"environment {env!r}: expected an EnvSpec, found {kind}")
     return found
 
 
@@ -156,30 +178,47 @@ def make(env: str | EnvSpec, **options: Any) -> TextEnv:
         UsageError: an option that neither the class nor its task set has.
     """
     found = spec(env)
-    cls = resolve(found.entry)
+    cls = resolve(found.entry, found.extra)
+    function = resolve(found.tasks, found.extra)
     merged = {**found.options, **options}
-    mine, theirs = accepted(cls, merged), accepted(resolve(found.tasks), merged)
-    unknown = sorted(set(merged) - set(mine) - set(theirs))
-    if unknown:
-        known = [*parameters(cls), *parameters(resolve(found.tasks))]
-        raise UnknownNameError(f"option of {found.id}", unknown[0], [k for k in known if k != "split"])
-    made: TextEnv = cls(**mine)
+    _refuse_unknown(found, merged, cls, function)
+    try:
+        made: TextEnv = cls(**accepted(cls, merged))
+    except ModuleNotFoundError as error:
+        raise missing_module(f"environment {found.id!r}", error, found.extra) from error
     made.env_spec = found
     made.default_tasks = lambda: tasks(found, "train", **options)
     return made
 
 
 def tasks(env: str | EnvSpec, split: str = "train", **options: Any) -> TaskSet:
-    """The tasks of an environment.
+    """The tasks of an environment. What is an option of the environment's class alone is passed over.
 
     Raises:
-        UnknownNameError: no environment has that id.
+        UnknownNameError: no environment has that id, or neither the class nor its task set has an option.
         UsageError: an unknown split, or an option of the wrong kind.
     """
     found = spec(env)
-    function = resolve(found.tasks)
-    made: TaskSet = function(split, **accepted(function, {**found.options, **options}))
+    function = resolve(found.tasks, found.extra)
+    merged = {**found.options, **options}
+    mine = accepted(function, merged)
+    if len(mine) < len(merged):
+        _refuse_unknown(found, merged, resolve(found.entry, found.extra), function)
+    try:
+        made: TaskSet = function(split, **mine)
+    except ModuleNotFoundError as error:
+        raise missing_module(f"environment {found.id!r}", error, found.extra) from error
+    except (TypeError, ValueError) as error:
+        shown = ", ".join(f"{k} = {v!r}" for k, v in mine.items()) or "no options"
+        raise UsageError(f"environment {found.id!r}: no tasks from {shown}: {error}") from error
     return made
+
+
+def _refuse_unknown(found: EnvSpec, options: dict[str, Any], *functions: Any) -> None:
+    known = [name for function in functions for name in parameters(function) if name != "split"]
+    for name in sorted(options):
+        if name not in known:
+            raise UnknownNameError(f"option of {found.id}", name, known)
 
 
 def parameters(function: Any) -> list[str]:

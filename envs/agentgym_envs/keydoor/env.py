@@ -82,6 +82,4 @@ class KeyDoor(TextEnv):
         s = self._state
         things = [name for name, place in (("key", s.key), ("door", s.door)) if place == s.at]
         words = [f"room {s.at}", *things, *(["you hold the key"] if s.key < 0 else [])]
-        return Observation(
-            text=said + ", ".join(words), state=",".join(map(str, s)), actions=self._possible()
-        )
+        return Observation(text=said + ", ".join(words), state=",".join(map(str, s)), actions=self._possible())

@@ -24,7 +24,7 @@ def tasks(split: str, rooms: int = 4) -> TaskSet:
     mine = places[:cut] if split == "heldout" else places[cut:]
     made = [
         Task(
-            id=f"keydoor-{rooms}-{at}{key}{door}",
+            id=f"keydoor-{rooms}-{at}-{key}-{door}",
             prompt="find the key and open the door. say left, right, take or open.",
             data={"rooms": rooms, "at": at, "key": key, "door": door},
             split=split,
