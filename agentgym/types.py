@@ -74,8 +74,9 @@ class Step(NamedTuple):
     `Step.on` goes on, `Step.success` and `Step.failure` end the task, `Step.cut` truncates it.
 
     Keys of `info` that the rest of the suite reads: `success` (bool, present at the end), `rewards` (named
-    components that sum to `reward`), `progress` (share of sub-goals reached, in [0, 1]), `score`, and `fault` (a short
-    word for what was wrong with the action: the model's mistake, never an exception).
+    components that sum to `reward`), `progress` (share of sub-goals reached, in [0, 1]), `score` (the
+    engine's own points), `outcome` (at the end: the attempt's score, where it is not the sum of rewards), and `fault`
+    (a short word for what was wrong with the action: the model's mistake, never an exception).
     """
 
     observation: Observation
@@ -174,12 +175,13 @@ class Trajectory:
     """Attempts with equal `group` share task and initial state: credit may compare them."""
     attempt: int
     seed: int
+    """What the environment was reset with: with the task and the actions it replays the attempt."""
     turns: tuple[Turn, ...]
     ending: Ending
     final: Observation | None = None
     """The last observation, which no action followed."""
     score: float = 0.0
-    """The outcome R of the attempt: the sum of rewards unless the environment reports `score` in its last info."""
+    """The outcome R of the attempt: the sum of rewards unless the environment reports `outcome` in its last info."""
     success: bool = False
     error: str | None = None
     """What broke, for `INFRA_ERROR`."""
