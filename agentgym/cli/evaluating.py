@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from agentgym.cli.machine import require_extra
 from agentgym.cli.show import out_json, pairs, say, settings
 
 Flag = Annotated[bool, Parameter(negative="")]
@@ -69,6 +70,8 @@ def eval_(
     options = settings(option or (), "--option")
     spec = registry.spec(env)
     dialects.get(dialect or spec.dialect)
+    require_extra(spec)
+    registry.make(env, **options).close()  # A wrong option shows here, not in a worker process.
     for name, value in (("tasks", tasks), ("attempts", attempts), ("max-tokens", max_tokens), ("slots", slots)):
         if value is not None and value < 1:
             raise UsageError(f"--{name} must be at least 1, not {value}")

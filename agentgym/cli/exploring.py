@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from agentgym.cli.machine import require_extra
 from agentgym.cli.show import out_json, safe, say, settings, table
 
 Flag = Annotated[bool, Parameter(negative="")]
@@ -47,7 +48,7 @@ def check(env: str, /, *, quick: Flag = False, json: Flag = False) -> int:
     """
     from agentgym import registry
 
-    registry.spec(env)  # A misspelt id is said before the suite is imported.
+    require_extra(registry.spec(env))
     from agentgym.check import check as run_checks
 
     findings = run_checks(env, quick=quick)
@@ -95,6 +96,7 @@ def play(
     from agentgym.errors import UsageError
     from agentgym.types import Ending
 
+    require_extra(registry.spec(env))
     options = settings(option or (), "--option")
     tasks = registry.tasks(env, split, **options)
     if not 0 <= task < len(tasks):

@@ -10,11 +10,15 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from agentgym.cli.show import out_json, table
+from agentgym.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from agentgym.env import EnvSpec
 
 Flag = Annotated[bool, Parameter(negative="")]
 
@@ -48,6 +52,17 @@ def doctor(*, json: Flag = False) -> int:
         return 0
     table(("", "what", "detail", "what to do"), [(row.state, row.name, row.detail, row.fix) for row in rows])
     return 0
+
+
+def require_extra(spec: EnvSpec) -> None:
+    """Say at once that an environment's optional part is missing, before workers start or models load.
+
+    Raises:
+        MissingExtraError: with the command that installs it.
+    """
+    missing = [name for name in EXTRAS.get(spec.extra or "", ()) if importlib.util.find_spec(name) is None]
+    if missing and spec.extra is not None:
+        raise MissingExtraError(f"environment {spec.id!r}", spec.extra)
 
 
 def python() -> Row:

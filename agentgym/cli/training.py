@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from agentgym.cli.machine import require_extra
 from agentgym.cli.show import out_json, pairs, say, table
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def train(
         dry_run: say what would be done: stages, episodes, tokens, time.
         json: print JSON.
     """
-    from agentgym import config
+    from agentgym import config, registry
     from agentgym.errors import UsageError
     from agentgym.recipe import load_recipe
     from agentgym.store import RunFolder
@@ -54,8 +56,9 @@ def train(
         else:
             pairs(plan_rows(work), title=f"would train {loaded.name}")
         return 0
-    import agentgym.train  # noqa: F401 - a missing extra must show before a folder is made
-
+    # What is not installed must show before a folder is made.
+    require_extra(registry.spec(loaded.env.id))
+    importlib.import_module("agentgym.train")
     run = RunFolder.create(name or loaded.name, root=root, config_text=config.dump(loaded), free=name is None)
     try:
         return _train(loaded, run, json)

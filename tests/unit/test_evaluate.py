@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgym.evaluate import effective_attempts, pass_at_k, summarise, wilson
+from agentgym import registry
+from agentgym.evaluate import EvalResult, effective_attempts, evaluate, pass_at_k, summarise, wilson
 from agentgym.types import Completion, Ending, Observation, Trajectory, Turn
 
 
@@ -99,3 +100,27 @@ def test_nothing_that_counts_is_said_so() -> None:
         assert "success" not in empty.metrics()
         assert empty.to_json()["success"] is None
         assert empty.rows()[0] == ("attempts", "0 that count")
+
+
+def test_a_real_evaluation_is_repeatable_and_tells_policies_apart() -> None:
+    tasks = registry.tasks("keydoor-v0", "heldout")[:6]
+    heard: list[str] = []
+
+    def run(policy: str) -> EvalResult:
+        player = registry.load("policies", policy)()
+        return evaluate(
+            "keydoor-v0",
+            player,
+            tasks,
+            attempts=3,
+            seed=5,
+            on_trajectory=lambda trajectory: heard.append(trajectory.id),
+        )
+
+    oracle, random, again = run("oracle"), run("random"), run("random")
+    assert (oracle.success, oracle.interval[1], oracle.endings) == (1.0, 1.0, {"success": 18})
+    assert oracle.pass_at == {1: 1.0, 2: 1.0, 3: 1.0}
+    assert random.success < 0.9
+    assert random.metrics() == again.metrics()
+    assert len(heard) == 3 * 18
+    assert [t.task_id for t in random.trajectories][::3] == [task.id for task in tasks], "in the order of the tasks"
