@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,7 +37,7 @@ def list_(kind: Kind | None = None, *, json: Flag = False) -> int:
     return 0
 
 
-def check(env: str, /, *, quick: Flag = False, json: Flag = False) -> int:
+def check(env: str, /, *, quick: Flag = False, option: Options = None, json: Flag = False) -> int:
     """Check that an environment keeps the rules: the conformance suite.
 
     Exits with 1 if a check fails.
@@ -44,29 +45,27 @@ def check(env: str, /, *, quick: Flag = False, json: Flag = False) -> int:
     Args:
         env: id, or ./file.py:SPEC.
         quick: fewer seeds and actions.
+        option: name=value for the environment; may be given several times.
         json: print JSON.
     """
     from agentgym import registry
 
+    options = settings(option or (), "--option")
     require_extra(registry.spec(env))
+    from agentgym.check import Finding
     from agentgym.check import check as run_checks
 
-    findings = run_checks(env, quick=quick)
+    def show(finding: Finding) -> None:
+        if not json:
+            state = "ok    " if finding.ok else "FAILED"
+            print(safe(f"{state}  {finding.name:<20} {finding.seconds:6.2f} s  {finding.detail}"), flush=True)
+
+    findings = run_checks(env, quick=quick, options=options, on_finding=show)
     failed = [finding for finding in findings if not finding.ok]
     if json:
-        out_json(
-            {
-                "env": env,
-                "ok": not failed,
-                "findings": [{"name": f.name, "ok": f.ok, "detail": f.detail, "seconds": f.seconds} for f in findings],
-            }
-        )
+        out_json({"env": env, "ok": not failed, "findings": [asdict(finding) for finding in findings]})
     else:
-        table(
-            ("", "check", "detail", "seconds"),
-            [("ok" if f.ok else "FAILED", f.name, f.detail, f"{f.seconds:.2f}") for f in findings],
-        )
-        print(f"{env}: {len(findings) - len(failed)} of {len(findings)} checks passed")
+        print(f"{env}: {len(findings) - len(failed)} of {len(findings)} rules are kept")
     return 1 if failed else 0
 
 
