@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -67,25 +68,33 @@ class Arena:
         enough = capacity <= self.capacity
         if order == self.owners and enough:
             return
-        room = self.capacity if enough else max(capacity, min(2 * self.capacity, capacity + 256))
         place = {owner: row for row, owner in enumerate(self.owners)}
-        new = [row for row, owner in enumerate(order) if owner in place and owner in self.ids]
-        old = [place[order[row]] for row in new]
-        kept = max((len(self.ids[order[row]]) for row in new), default=0)
-        for name in ("keys", "values"):
-            fresh = self._empty(len(order), room)
-            if new:
-                source: Tensor = getattr(self, name)
-                fresh[:, new, :, :kept] = source[:, old, :, :kept]
-            setattr(self, name, fresh)
+        moves = [(row, place[o], len(self.ids[o])) for row, o in enumerate(order) if o in place and o in self.ids]
+        down = all(new <= old for new, old, _ in moves) and all(a[1] < b[1] for a, b in pairwise(moves))
+        if enough and down and len(order) <= self.keys.shape[1]:
+            # Rows only close up: each goes to where nothing is needed any more.
+            for new, old, length in moves:
+                if new != old:
+                    self.keys[:, new, :, :length] = self.keys[:, old, :, :length]
+                    self.values[:, new, :, :length] = self.values[:, old, :, :length]
+        else:
+            room = self.capacity if enough else max(capacity, min(2 * self.capacity, capacity + 256))
+            kept = max((length for _, _, length in moves), default=0)
+            new_rows, old_rows = [m[0] for m in moves], [m[1] for m in moves]
+            for name in ("keys", "values"):
+                fresh = self._empty(len(order), room)
+                if moves:
+                    source: Tensor = getattr(self, name)
+                    fresh[:, new_rows, :, :kept] = source[:, old_rows, :, :kept]
+                setattr(self, name, fresh)
         self.owners = order
         for owner in wanted:
             self.ids.setdefault(owner, [])
 
-    def copy_row(self, source: int, target: int, length: int) -> None:
-        """The first `length` tokens of a row are another's as well."""
-        self.keys[:, target, :, :length] = self.keys[:, source, :, :length]
-        self.values[:, target, :, :length] = self.values[:, source, :, :length]
+    def copy_row(self, source: int, target: int, start: int, stop: int) -> None:
+        """Tokens `start` to `stop` of a row are another's as well."""
+        self.keys[:, target, :, start:stop] = self.keys[:, source, :, start:stop]
+        self.values[:, target, :, start:stop] = self.values[:, source, :, start:stop]
 
 
 class Span:

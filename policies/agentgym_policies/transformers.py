@@ -139,7 +139,7 @@ class TransformersPolicy:
         ]
 
     def _prefill(self, names: Sequence[str], prompts: Sequence[list[int]]) -> tuple[Tensor, list[int]]:
-        """Compute what of the prompts is not cached; equal prompts are computed once.
+        """Compute what of the prompts is not cached; equal prompts (attempts that went the same way) only once.
 
         Returns:
             The last hidden state of each prompt `[B, d]`, and how many tokens of each were not computed.
@@ -150,10 +150,8 @@ class TransformersPolicy:
         leader_of: list[int] = []
         for row, (name, prompt) in enumerate(zip(names, prompts, strict=True)):
             # At least the last token is computed: its hidden state is what the answer begins from.
-            start = min(common_prefix(arena.ids[name], prompt), len(prompt) - 1)
-            leader = row if start else leaders.setdefault(tuple(prompt), row)
-            starts.append(start)
-            leader_of.append(leader)
+            starts.append(min(common_prefix(arena.ids[name], prompt), len(prompt) - 1))
+            leader_of.append(leaders.setdefault(tuple(prompt), row))
         work = [row for row in range(len(prompts)) if leader_of[row] == row]
         last: dict[int, Tensor] = {}
         while work:
@@ -172,7 +170,7 @@ class TransformersPolicy:
         for row, (name, prompt) in enumerate(zip(names, prompts, strict=True)):
             leader = leader_of[row]
             if leader != row:
-                arena.copy_row(leader, row, len(prompt))
+                arena.copy_row(leader, row, starts[row], len(prompt))
             arena.ids[name] = list(prompt)
             cached.append(starts[row] if leader == row else len(prompt))
         self.tokens_cached += sum(cached)
@@ -200,7 +198,9 @@ class _Writer:
         """Append a token and see whether the answer is complete."""
         self.tokens.append(token)
         self.logprobs.append(logprob)
-        if token in self._chat.end_ids or (self.sampling.stop and any(s in self._chat.decode(self.tokens) for s in self.sampling.stop)):
+        if token in self._chat.end_ids or (
+            self.sampling.stop and any(s in self._chat.decode(self.tokens) for s in self.sampling.stop)
+        ):
             self.finish = "stop"
         elif len(self.tokens) >= self.sampling.max_tokens:
             self.finish = "length"
