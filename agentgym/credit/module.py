@@ -13,13 +13,18 @@ from agentgym.credit.table import TurnTable
 
 
 class CreditModule(Config):
-    """Base of all credit modules. Fields are parameters, strict like every configuration."""
+    """Base of all credit modules. Fields are its parameters: frozen, checked, unknown ones refused.
+
+    A module shapes a column (usually `reward`) or estimates `advantage`. It sees the whole batch, is vectorised (all
+    segment operations are in `agentgym.credit.segments`), draws no random numbers and keeps no state. One file each,
+    registered under the entry-point group `agentgym.credit`.
+    """
 
     needs: ClassVar[frozenset[str]] = frozenset()
     """Columns beyond the required ones that must be there."""
     writes: ClassVar[frozenset[str]] = frozenset({"advantage"})
-    """Columns it returns."""
+    """Columns it returns: these, always all of them, and no others."""
 
     @abstractmethod
     def __call__(self, table: TurnTable) -> Mapping[str, NDArray[Any]]:
-        """New columns `[n]`, finite everywhere. A pure function: the table is not changed, nothing is random."""
+        """New columns `[n]`, finite everywhere. A pure function: the table is not changed."""

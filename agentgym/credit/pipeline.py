@@ -10,12 +10,17 @@ from agentgym import registry
 from agentgym.config import parse
 from agentgym.credit.module import CreditModule
 from agentgym.credit.table import REQUIRED, TurnTable
-from agentgym.errors import CreditError
+from agentgym.errors import AgentgymError, CreditError
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Credit modules in order, by the names they were asked for."""
+    """Credit modules in order, by the names they were asked for.
+
+    >>> pipeline = Pipeline.from_config([{"use": "rloo"}])
+    >>> pipeline(TurnTable.from_rewards([[[0.0, 1.0], [0.0]]]))["advantage"]
+    array([ 1.,  1., -1.])
+    """
 
     modules: tuple[tuple[str, CreditModule], ...]
 
@@ -26,13 +31,14 @@ class Pipeline:
         Raises:
             UnknownNameError: no module has that name.
             ConfigError: a parameter that the module does not have, or a wrong value.
-            CreditError: an entry without `use`.
+            CreditError: an entry without `use`, or a name of something that is no credit module.
         """
         made: list[tuple[str, CreditModule]] = []
         for position, entry in enumerate(entries):
             name = entry.get("use")
             if not isinstance(name, str):
-                raise CreditError(f"credit.{position}: needs use = 'name of a credit module'")
+                found = f"use = {entry['use']!r}" if "use" in entry else ", ".join(entry) or "nothing"
+                raise CreditError(f"credit.{position}: needs use = 'name of a credit module', has {found}")
             found = registry.load("credit", name)
             if not (isinstance(found, type) and issubclass(found, CreditModule)):
                 raise CreditError(f"credit.{position}: {name!r} is no credit module")
@@ -44,25 +50,57 @@ class Pipeline:
         """See that every module finds its columns, and that somebody writes `advantage`.
 
         Args:
-            available: columns there are before the first module.
+            available: columns there are before the first module: the required ones, and those of scorers.
 
         Raises:
-            CreditError: names the module, the column, and where it stands.
+            CreditError: names the module, the column, and who could provide it.
         """
         there = set(available)
         for position, (name, module) in enumerate(self.modules):
             missing = sorted(module.needs - there)
             if missing:
+                column = missing[0]
                 raise CreditError(
-                    f"credit.{position}: {name!r} needs the column {missing[0]!r}, which nothing before it writes"
-                    f" (there are {', '.join(sorted(there))})"
+                    f"credit.{position}: {name!r} needs the column {column!r}, which nothing before it writes; "
+                    f"{self._provider(column, position)} (there are {', '.join(sorted(there))})"
                 )
             there |= module.writes
         if "advantage" not in there:
             raise CreditError("credit: no module writes 'advantage'; end with an estimator, such as 'grpo'")
 
+    def _provider(self, column: str, position: int) -> str:
+        """What to do about a column that is missing."""
+        for later, (name, module) in enumerate(self.modules[position + 1 :], start=position + 1):
+            if column in module.writes:
+                return f"{name!r} (credit.{later}) writes it: put it first"
+        writers = [name for name in registry.names("credit") if column in _writes(name)]
+        if writers:
+            return f"put a module that writes it first: {', '.join(writers)}"
+        return "no installed module writes it: a scorer must provide it"
+
     def __call__(self, table: TurnTable) -> TurnTable:
-        """The table with all columns that the modules write."""
-        for _, module in self.modules:
-            table = table.with_columns(module(table))
+        """The table with all columns that the modules write.
+
+        Raises:
+            CreditError: a module returned other columns than it says, or a column of a wrong length or that is not
+                finite; names the module.
+        """
+        for position, (name, module) in enumerate(self.modules):
+            new = module(table)
+            if set(new) != set(module.writes):
+                raise CreditError(
+                    f"credit.{position}: {name!r} returned {', '.join(sorted(new)) or 'nothing'}, "
+                    f"its `writes` says {', '.join(sorted(module.writes))}"
+                )
+            try:
+                table = table.with_columns(new)
+            except CreditError as error:
+                raise CreditError(f"credit.{position}: {name!r} returned a bad column: {error}") from error
         return table
+
+
+def _writes(name: str) -> frozenset[str]:
+    try:
+        return frozenset(registry.load("credit", name).writes)
+    except (AgentgymError, ImportError, AttributeError):
+        return frozenset()  # Another distribution's module that cannot be loaded is no help, and no new error.

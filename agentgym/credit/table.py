@@ -1,99 +1,145 @@
-"""The turn table: a batch of trajectories as columns, one row per turn."""
+"""The turn table: a batch of trajectories as columns, one row per turn. What credit modules read and write."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agentgym.credit.columns import (
+    REQUIRED,
+    STRUCTURE,
+    Column,
+    check_lengths,
+    check_structure,
+    check_values,
+    coerce,
+)
 from agentgym.credit.segments import Segments
 from agentgym.errors import CreditError
 from agentgym.types import Trajectory
 
-Column = NDArray[Any]
-
-REQUIRED: dict[str, Any] = {
-    "group": np.int64,
-    "trajectory": np.int64,
-    "turn": np.int64,
-    "reward": np.float64,
-    "outcome": np.float64,
-    "done": np.bool_,
-    "state": np.uint64,
-    "tokens": np.int64,
-}
-"""Columns that every table has. `outcome` is the trajectory's score, the same in all of its rows; `state` a 64-bit hash
-of the state key before the action; `tokens` how many tokens the action has."""
+__all__ = ["REQUIRED", "Column", "TurnTable", "hash_state"]
 
 
 class TurnTable:
-    """Immutable columns of equal length n, sorted by (group, trajectory, turn) and validated once.
+    """Read-only columns of equal length n, rows sorted by (group, trajectory, turn), validated once.
 
-    Attributes:
-        index: position of each row's trajectory in the list that the table was made from `[n]`.
+    >>> table = TurnTable.from_rewards([[[0.0, 1.0], [0.0]]])
+    >>> table["trajectory"], table["turn"], table["outcome"]
+    (array([0, 0, 1]), array([0, 1, 0]), array([1., 1., 0.]))
     """
 
-    def __init__(self, columns: Mapping[str, Column], index: Column | None = None) -> None:
-        """Args: `columns` sorted; use `TurnTable.build` for columns in any order.
+    def __init__(self, columns: Mapping[str, Any]) -> None:
+        """Columns whose rows are sorted already; `TurnTable.build` takes rows in any order.
+
+        Args:
+            columns: at least `REQUIRED`; any further column of finite numbers may be there. All are copied.
 
         Raises:
             CreditError: a column is missing, of another length, or holds what it must not; names column and row.
         """
-        self._columns = {name: _column(name, values) for name, values in columns.items()}
-        missing = [name for name in REQUIRED if name not in self._columns]
-        if missing:
-            raise CreditError(f"the turn table lacks the column {missing[0]!r}")
-        self.index = np.asarray(self["trajectory"] if index is None else index, dtype=np.int64)
-        _validate(self._columns)
-        for values in self._columns.values():
-            values.flags.writeable = False
+        made = {name: coerce(name, values) for name, values in columns.items()}
+        check_lengths(made)
+        check_values(made, made)
+        check_structure(made)
+        self._columns = made
 
     @classmethod
-    def build(cls, columns: Mapping[str, Any], index: Column | None = None) -> TurnTable:
-        """A table from columns in any row order.
+    def build(cls, columns: Mapping[str, Any], sort: bool = True) -> TurnTable:
+        """A table from columns in any row order. The row that an error names is the row after sorting.
 
         Raises:
             CreditError: see the constructor.
         """
-        made = {name: _column(name, values) for name, values in columns.items()}
-        missing = [name for name in ("group", "trajectory", "turn") if name not in made]
-        if missing:
-            raise CreditError(f"the turn table lacks the column {missing[0]!r}")
-        lengths = {len(values) for values in made.values()}
-        if len(lengths) > 1:
-            raise CreditError("columns differ in length: " + ", ".join(f"{k} {len(v)}" for k, v in made.items()))
+        if not sort:
+            return cls(columns)
+        made = {name: coerce(name, values) for name, values in columns.items()}
+        check_lengths(made)
         order = np.lexsort((made["turn"], made["trajectory"], made["group"]))
-        return cls({k: v[order] for k, v in made.items()}, None if index is None else np.asarray(index)[order])
+        return cls({name: values[order] for name, values in made.items()})
 
     @classmethod
     def from_trajectories(cls, played: Sequence[Trajectory]) -> TurnTable:
-        """A row for each turn; trajectories that met an infra error, or have no turns, are left out entirely.
+        """A row for each turn of the trajectories that can be trained on.
+
+        Trajectories that met an infra error, or have no turns, are left out: they are in no statistic. Column
+        `trajectory` is the position in `played` and `turn` the position in its turns, so that every row says where it
+        came from; `per_trajectory` brings a column back. `outcome` is `Trajectory.score`.
 
         Raises:
-            CreditError: a reward or score is not finite.
+            CreditError: a reward or score is not finite; names the trajectory and the turn.
         """
         groups: dict[str, int] = {}
+        states: dict[str, int] = {}
         rows: dict[str, list[Any]] = {name: [] for name in REQUIRED}
-        index: list[int] = []
         for position, trajectory in enumerate(played):
             if not trajectory.trainable:
                 continue
+            if not math.isfinite(trajectory.score):
+                raise CreditError(f"trajectory {trajectory.id!r}: the score is {trajectory.score}, not a finite number")
             group = groups.setdefault(trajectory.group, len(groups))
             for number, turn in enumerate(trajectory.turns):
+                if not math.isfinite(turn.reward):
+                    raise CreditError(f"trajectory {trajectory.id!r}, turn {number}: the reward is {turn.reward}")
+                key = turn.observation.state_key
+                if key not in states:
+                    states[key] = hash_state(key)
                 rows["group"].append(group)
                 rows["trajectory"].append(position)
                 rows["turn"].append(number)
                 rows["reward"].append(turn.reward)
                 rows["outcome"].append(trajectory.score)
                 rows["done"].append(number + 1 == len(trajectory.turns))
-                rows["state"].append(hash_state(turn.observation.state_key))
+                rows["state"].append(states[key])
                 rows["tokens"].append(len(turn.completion.tokens or ()))
-                index.append(position)
-        columns = {name: np.asarray(values, dtype=REQUIRED[name]) for name, values in rows.items()}
-        return cls.build(columns, np.asarray(index, dtype=np.int64))
+        return cls.build({name: np.asarray(values, dtype=REQUIRED[name]) for name, values in rows.items()})
+
+    @classmethod
+    def from_rewards(
+        cls,
+        rewards: Sequence[Sequence[Sequence[float]]],
+        states: Sequence[Sequence[Sequence[str]]] | None = None,
+        outcomes: Sequence[Sequence[float]] | None = None,
+    ) -> TurnTable:
+        """A table from nested lists, for examples and for trainers that have no `Trajectory`.
+
+        Args:
+            rewards: by group, trajectory, turn.
+            states: state keys in the same nesting; by default no two turns share a state.
+            outcomes: by group, trajectory; by default the sum of a trajectory's rewards.
+
+        Raises:
+            CreditError: a trajectory without turns, lists that do not fit each other, or a value out of place.
+        """
+        rows: dict[str, list[Any]] = {name: [] for name in REQUIRED}
+        trajectory = 0
+        for g, members in enumerate(rewards):
+            for i, member in enumerate(members):
+                if not len(member):
+                    raise CreditError(f"group {g}, trajectory {i} of it has no turns; leave it out")
+                try:
+                    keys = [f"{trajectory}/{t}" for t in range(len(member))] if states is None else states[g][i]
+                    outcome = math.fsum(member) if outcomes is None else outcomes[g][i]
+                except IndexError:
+                    raise CreditError(f"states or outcomes have no group {g}, trajectory {i}") from None
+                if len(keys) != len(member):
+                    raise CreditError(f"group {g}, trajectory {i} has {len(member)} rewards and {len(keys)} states")
+                rows["group"] += [g] * len(member)
+                rows["trajectory"] += [trajectory] * len(member)
+                rows["turn"] += range(len(member))
+                rows["reward"] += member
+                rows["outcome"] += [outcome] * len(member)
+                rows["done"] += [False] * (len(member) - 1) + [True]
+                rows["state"] += [hash_state(key) for key in keys]
+                rows["tokens"] += [1] * len(member)
+                trajectory += 1
+        return cls({name: np.asarray(values, dtype=REQUIRED[name]) for name, values in rows.items()})
 
     def __len__(self) -> int:
         return len(self._columns["turn"])
@@ -101,8 +147,11 @@ class TurnTable:
     def __contains__(self, name: object) -> bool:
         return name in self._columns
 
+    def __repr__(self) -> str:
+        return f"TurnTable({len(self)} turns, {self.trajectories.count} trajectories: {', '.join(self._columns)})"
+
     def __getitem__(self, name: str) -> Column:
-        """A column, read-only.
+        """A column `[n]`, read-only.
 
         Raises:
             CreditError: there is no such column.
@@ -116,81 +165,60 @@ class TurnTable:
         """Names of all columns."""
         return tuple(self._columns)
 
-    @property
+    @cached_property
     def trajectories(self) -> Segments:
         """Rows by trajectory."""
         return Segments.of_sorted(self["trajectory"])
+
+    @cached_property
+    def groups(self) -> Segments:
+        """Rows by group."""
+        return Segments.of_sorted(self["group"])
 
     @property
     def last(self) -> NDArray[np.int64]:
         """Row of each trajectory's last turn: one row a trajectory, for statistics over trajectories."""
         return np.flatnonzero(self["done"])
 
-    def with_columns(self, new: Mapping[str, Column]) -> TurnTable:
-        """A table with columns added or replaced.
+    def with_columns(self, new: Mapping[str, Any]) -> TurnTable:
+        """A table with columns added or replaced; this one stays as it is.
 
         Raises:
-            CreditError: a column is of another length or not finite.
+            CreditError: a column is of another length, not finite, or breaks the order of rows.
         """
-        return TurnTable({**self._columns, **new}, self.index)
+        made = {name: coerce(name, values) for name, values in new.items()}
+        table = object.__new__(TurnTable)
+        table._columns = {**self._columns, **made}
+        check_lengths(table._columns)
+        check_values(table._columns, made)
+        if STRUCTURE & made.keys():  # Else the rows are as they were, and were checked when the table was made.
+            check_structure(table._columns)
+        return table
 
     def per_trajectory(self, name: str, count: int) -> list[Column | None]:
-        """A column cut up by trajectory, in the order of the list the table was made from; `None` for those left out."""
+        """A column cut up by trajectory: entry i for `trajectory` i, `None` where the table has no such trajectory.
+
+        Args:
+            name: the column.
+            count: how many trajectories there were, those left out of the table included.
+
+        Raises:
+            CreditError: there is no such column, or a trajectory number outside 0 to `count` - 1.
+        """
+        values, starts = self[name], self.trajectories.first
+        numbers = self["trajectory"][starts]
+        if ((numbers < 0) | (numbers >= count)).any():
+            raise CreditError(f"column 'trajectory' has {numbers.max()}; cut into {count}, it must be below that")
         cut: list[Column | None] = [None] * count
-        values = self[name]
-        starts = np.flatnonzero(self["turn"] == 0)
-        for start, stop in zip(starts, [*starts[1:], len(self)], strict=True):
-            cut[int(self.index[start])] = values[start:stop]
+        for number, part in zip(numbers.tolist(), np.split(values, starts[1:]), strict=bool(len(numbers))):
+            cut[number] = part
         return cut
 
 
 def hash_state(key: str) -> int:
-    """64-bit hash of a state key, equal on every machine."""
+    """64-bit hash of a state key, equal on every machine.
+
+    States are compared within a group only: among the m different states of a group the chance that any two share a
+    hash is about m^2 / 2^65, or 3e-12 for ten thousand.
+    """
     return int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
-
-
-def _column(name: str, values: Any) -> Column:
-    array = np.asarray(values)
-    kind = REQUIRED.get(name)
-    if array.ndim != 1:
-        raise CreditError(f"column {name!r} must have one dimension, not {array.ndim}")
-    if kind is not None and array.dtype != kind:
-        try:
-            array = array.astype(kind, casting="safe" if len(array) and array.dtype.kind == "f" else "unsafe")
-        except TypeError as error:
-            raise CreditError(f"column {name!r} must be {np.dtype(kind)}, not {array.dtype}") from error
-    return array.view()
-
-
-def _validate(columns: Mapping[str, Column]) -> None:
-    n = len(columns["turn"])
-    for name, values in columns.items():
-        if len(values) != n:
-            raise CreditError(f"column {name!r} has {len(values)} rows, the table has {n}")
-        if values.dtype.kind == "f":
-            _refuse(name, ~np.isfinite(values), "is not finite", values)
-    if not n:
-        return
-    group, trajectory, turn = columns["group"], columns["trajectory"], columns["turn"]
-    same = np.concatenate([[False], (trajectory[1:] == trajectory[:-1]) & (group[1:] == group[:-1])])
-    _refuse("turn", ~same & (turn != 0), "does not begin with turn 0", turn)
-    _refuse("turn", same & (turn != np.roll(turn, 1) + 1), "does not follow the turn before (gap or duplicate)", turn)
-    _refuse("outcome", same & (columns["outcome"] != np.roll(columns["outcome"], 1)), "differs in one trajectory")
-    last = np.concatenate([~same[1:], [True]])
-    _refuse("done", columns["done"] != last, "must be true on each trajectory's last turn, and there only")
-    begins = ~same
-    _refuse("group", np.concatenate([[False], group[1:] < group[:-1]]), "is not sorted", group)
-    first = np.flatnonzero(begins)
-    order = np.argsort(trajectory[first], kind="stable")
-    names = trajectory[first][order]
-    twice = np.concatenate([[False], names[1:] == names[:-1]])
-    if twice.any():
-        row = int(first[order[np.flatnonzero(twice)[0]]])
-        raise CreditError(f"row {row}: trajectory {trajectory[row]} is in two groups, or its rows do not lie together")
-
-
-def _refuse(name: str, wrong: NDArray[np.bool_], why: str, values: Column | None = None) -> None:
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        shown = "" if values is None else f" ({values[row]})"
-        raise CreditError(f"row {row}: column {name!r}{shown} {why}")
