@@ -98,6 +98,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["eval", "keydoor-v0", "--tasks", "many"], "many"),
         (["eval", "keydoor-v0", "--model", "x"], "the policy 'random' takes no --model"),
         (["eval", "keydoor-v0", "-o", "rooms"], "--option takes name=value, not 'rooms'"),
+        (["eval", "keydoor-v0", "-o", "romms=3"], "did you mean 'rooms'?"),
+        (["play", "keydoor-v0", "-o", "romms=3"], "did you mean 'rooms'?"),
         (["eval", "keydoor-v0", "-p", "epsilom=1", "--policy", "noisy-oracle"], "did you mean 'epsilon'?"),
         (["eval", "keydoor-v0", "--attempts", "2", "--temperature", "0"], "the same attempt again"),
         (["eval", "keydoor-v0", "--dialect", "plian"], "did you mean 'plain'?"),
@@ -400,3 +402,41 @@ def test_a_closed_pipe_is_no_crash() -> None:
     assert done.stdout == "{\n"
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+def test_check_reports_every_finding(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "keydoor-v0", "--quick", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ok"] is True
+    assert len(found["findings"]) >= 8
+    assert all(finding["ok"] for finding in found["findings"])
+
+
+BROKEN = '''
+import random
+from agentgym import EnvSpec, Observation, Step, Task, TaskSet, TextEnv
+from agentgym.env import Ability
+
+class Drifts(TextEnv):
+    """Claims to be deterministic, and is not."""
+
+    def begin(self, task, rng):
+        return Observation(f"start {random.random()}")
+
+    def act(self, action):
+        return Step.failure(Observation("over"))
+
+def tasks(split):
+    return TaskSet.of(split, [Task(id=f"{split}-1", split=split)])
+
+SPEC = EnvSpec(
+    id="drifts-v0", entry=f"{__file__}:Drifts", tasks=f"{__file__}:tasks",
+    abilities=frozenset({Ability.DETERMINISTIC}),
+)
+'''
+
+
+def test_check_finds_an_environment_that_lies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "drifts.py").write_text(BROKEN)
+    assert main(["check", f"{tmp_path / 'drifts.py'}:SPEC", "--quick"]) == 1
+    assert "FAILED" in capsys.readouterr().out
