@@ -43,6 +43,7 @@ def load(ref: str, *, dtype: str = "auto", device: str = "auto", seed: int = 0) 
     where = torch.device("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else torch.device(device)
     if where.type == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"device {device!r}: no CUDA device is available; use --model.device cpu")
+    quiet()
     if ref.startswith("scratch:"):
         model, tokenizer = scratch.make(ref, seed)
         kind = torch.float32 if dtype == "auto" else pick_dtype(dtype, where)
@@ -52,6 +53,13 @@ def load(ref: str, *, dtype: str = "auto", device: str = "auto", seed: int = 0) 
         model, tokenizer = _pretrained(ref, source, kind)
     model = model.to(device=where, dtype=kind).eval()
     return Loaded(model, ChatTokenizer(tokenizer), ref, fingerprint(model))
+
+
+def quiet() -> None:
+    """Keep transformers' own progress bars out of ours."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
 
 def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:

@@ -22,7 +22,7 @@ name = "tiny"
 seed = 3
 [env]
 id = "keydoor-v0"
-options = { rooms = 3 }
+options = { rooms = 4 }
 [model]
 ref = "scratch:tiny?hidden=32&layers=2"
 [limits]
