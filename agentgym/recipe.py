@@ -107,7 +107,7 @@ class TrainerConfig(LearnerConfig):
     group: int = Field(8, ge=1)
     """Attempts at each task."""
     minibatches: int = Field(1, ge=1)
-    """Optimizer steps that an iteration's trajectories are split over."""
+    """Optimizer steps that an iteration's groups are split over."""
     refill: int = Field(0, ge=0)
     """Dynamic sampling (DAPO): how many times groups whose outcomes are all equal are replaced by fresh tasks."""
     keep_flat: bool = False

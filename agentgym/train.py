@@ -123,18 +123,20 @@ def train_stage(s: Session, i: int) -> None:
     advantages = table.per_trajectory("advantage", len(played))
     s.record(played, phase="train", iteration=i, advantages=advantages)
 
-    training: list[TrainSequence] = []
+    training: dict[str, list[TrainSequence]] = {}
     for trajectory, advantage in zip(played, advantages, strict=True):
         if advantage is not None and (cfg.keep_flat or any(advantage)):
-            training += sequences(trajectory, advantage)
-    metrics = s.metrics_of(played, "train") | {"train/flat_groups": flat, "train/sequences": len(training)}
+            training.setdefault(trajectory.group, []).extend(sequences(trajectory, advantage))
+    count = sum(map(len, training.values()))
+    metrics = s.metrics_of(played, "train") | {"train/flat_groups": flat, "train/sequences": count}
 
-    order = generator(s.recipe.seed, "minibatch", i).permutation(len(training))
-    parts = [order[k :: cfg.minibatches] for k in range(cfg.minibatches)]
-    parts = [part for part in parts if len(part)]
+    # A group stays together: its attempts begin alike, and what they share is computed once.
+    groups = list(training.values())
+    order = generator(s.recipe.seed, "minibatch", i).permutation(len(groups))
+    parts = [part for k in range(cfg.minibatches) if len(part := sorted(order[k :: cfg.minibatches]))]
     s.progress.start(f"learn {i + 1}/{cfg.iterations}", len(parts))
     for part in parts:
-        packs = pack([training[j] for j in sorted(part)], cfg.token_budget)
+        packs = pack([sequence for j in part for sequence in groups[j]], cfg.token_budget)
         learned = s.learn(packs, mode="policy", lr=cfg.lr)
         metrics |= learned
         s.progress.advance(1, loss=learned["learn/loss"])

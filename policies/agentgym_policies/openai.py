@@ -1,0 +1,202 @@
+"""Any server that speaks the OpenAI chat-completions protocol: vLLM, SGLang, llama.cpp, hosted models.
+
+Answers come as text; token ids and log-probabilities come along where the server gives them (vLLM does). The server
+applies its own chat template, so this policy keeps no token ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import httpx
+
+from agentgym.errors import PolicyError, UsageError
+from agentgym.policy import Request
+from agentgym.seeding import derive
+from agentgym.types import Completion
+
+RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+MAX_WAIT = 30.0
+"""Most seconds between two tries, whatever the server asks for."""
+
+
+class OpenAIPolicy:
+    """Asks a server; retries with backoff what may pass, and says plainly what will not.
+
+    Attributes:
+        retries_made: how many requests had to be sent again so far.
+    """
+
+    batching: Literal["each", "batch"] = "each"
+    max_batch = 1
+    tokenizer = None
+    wants_oracle = False
+    version = 0
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str = "http://127.0.0.1:8000/v1",
+        *,
+        api_key_env: str = "OPENAI_API_KEY",
+        timeout: float = 60.0,
+        retries: int = 4,
+        backoff: float = 0.5,
+        concurrency: int = 64,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Args: `model` the server's name for it; `api_key_env` the environment variable that holds the key (sent only
+        to `base_url`, never shown); `timeout` seconds for one try; `retries` further tries; `backoff` seconds before the
+        first of them, doubled each time; `concurrency` requests at once; `extra` more fields of the request body."""
+        if not base_url.startswith(("http://", "https://")):
+            raise UsageError(f"base_url must begin with http:// or https://, not {base_url!r}")
+        if retries < 0 or concurrency < 1 or timeout <= 0:
+            raise UsageError("retries must be 0 or more, concurrency at least 1, timeout above 0")
+        self.model, self.base_url = model, base_url.rstrip("/")
+        self._key = os.environ.get(api_key_env, "")
+        self._timeout, self._retries, self._backoff = timeout, retries, backoff
+        self._concurrency, self._extra = concurrency, dict(extra or {})
+        self._open: tuple[asyncio.AbstractEventLoop, httpx.AsyncClient, asyncio.Semaphore] | None = None
+        self.retries_made = 0
+
+    async def complete(self, requests: Sequence[Request]) -> list[Completion]:
+        """Answer requests, side by side.
+
+        Raises:
+            PolicyError: the server refused, or did not give a usable answer within the retries.
+        """
+        return list(await asyncio.gather(*(self._answer(request) for request in requests)))
+
+    def forget(self, trajectory: str) -> None:
+        """Nothing is kept."""
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._open is not None:
+            loop, client, _ = self._open
+            self._open = None
+            if not loop.is_closed():
+                # Between two runs of the loop there is time to say good-bye; inside of one, it is said soon.
+                if loop.is_running():
+                    loop.create_task(client.aclose())
+                else:
+                    loop.run_until_complete(client.aclose())
+
+    def _client(self) -> tuple[httpx.AsyncClient, asyncio.Semaphore]:
+        """The connections of the running event loop; they cannot serve another."""
+        loop = asyncio.get_running_loop()
+        if self._open is None or self._open[0] is not loop:
+            headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+            limits = httpx.Limits(max_connections=self._concurrency)
+            client = httpx.AsyncClient(headers=headers, timeout=self._timeout, limits=limits)
+            self._open = (loop, client, asyncio.Semaphore(self._concurrency))
+        return self._open[1], self._open[2]
+
+    async def _answer(self, request: Request) -> Completion:
+        client, gate = self._client()
+        body = self._body(request)
+        began = time.monotonic()
+        async with gate:
+            for attempt in range(self._retries + 1):
+                wait: float | None = None
+                try:
+                    reply = await client.post(f"{self.base_url}/chat/completions", json=body)
+                    if reply.status_code in RETRIED:
+                        reason, wait = self._refusal(reply), _asked_for(reply)
+                    elif reply.is_error:
+                        raise PolicyError(self._refusal(reply))
+                    else:
+                        return read(reply, self.version, time.monotonic() - began)
+                except httpx.HTTPError as error:
+                    reason = f"{self.base_url}: {type(error).__name__}: {error}".rstrip(": ")
+                except ValueError as error:
+                    reason = f"{self.base_url}: the answer is not a chat completion: {error}"
+                if attempt == self._retries or _late(request, time.monotonic()):
+                    break
+                # Jitter from the request's own seed: many clients do not come back at once, and runs repeat.
+                jitter = 0.5 + derive(request.seed, "retry", attempt) / 2**63
+                pause = wait if wait is not None else self._backoff * 2**attempt * jitter
+                self.retries_made += 1
+                await asyncio.sleep(min(pause, MAX_WAIT))
+        raise PolicyError(self._scrub(f"{reason} (after {attempt + 1} tries)"))
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        sampling = request.sampling
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [{"role": m.role, "content": _sendable(m.content)} for m in request.messages],
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_tokens": sampling.max_tokens,
+            "seed": request.seed % 2**31,
+            "logprobs": True,
+        }
+        if sampling.stop:
+            body["stop"] = list(sampling.stop)
+        return {**body, **self._extra}
+
+    def _refusal(self, reply: httpx.Response) -> str:
+        try:
+            error: Any = reply.json().get("error", "")
+            message = str(error.get("message", error) if isinstance(error, dict) else error)
+        except (ValueError, AttributeError):
+            message = reply.text
+        return self._scrub(f"{self.base_url}: HTTP {reply.status_code}: {' '.join(message.split())[:300]}")
+
+    def _scrub(self, text: str) -> str:
+        return text.replace(self._key, "[key]") if self._key else text
+
+
+def read(reply: httpx.Response, version: int, seconds: float) -> Completion:
+    """A chat completion as a `Completion`.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    data = reply.json()
+    try:
+        choice = data["choices"][0]
+        text = choice["message"].get("content") or ""
+        if not isinstance(text, str):
+            raise TypeError("content is not text")
+        usage = data.get("usage") or {}
+        details = usage.get("prompt_tokens_details") or {}
+        steps = (choice.get("logprobs") or {}).get("content")
+        ids = choice.get("token_ids")
+        logprobs = tuple(float(step["logprob"]) for step in steps) if steps else None
+        tokens = tuple(int(i) for i in ids) if ids else None
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    if tokens is not None and logprobs is not None and len(tokens) != len(logprobs):
+        raise ValueError(f"{len(tokens)} token ids come with {len(logprobs)} log-probabilities")
+    return Completion(
+        text=text,
+        tokens=tokens,
+        logprobs=logprobs,
+        finish="length" if choice.get("finish_reason") == "length" else "stop",
+        prompt_tokens=int(usage.get("prompt_tokens") or 0),
+        cached_tokens=int(details.get("cached_tokens") or 0),
+        version=version,
+        seconds=seconds,
+    )
+
+
+def _asked_for(reply: httpx.Response) -> float | None:
+    """Seconds that the server wants us to wait."""
+    try:
+        return max(0.0, float(reply.headers["retry-after"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _late(request: Request, now: float) -> bool:
+    return request.deadline is not None and now >= request.deadline
+
+
+def _sendable(text: str) -> str:
+    """JSON in UTF-8 has no lone surrogates."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
