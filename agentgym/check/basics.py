@@ -10,8 +10,6 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, cast, get_args
 
-import numpy as np
-
 from agentgym import dialects, registry
 from agentgym.check.subject import Broken, Subject, shown
 from agentgym.env import Ability, TextEnv
@@ -196,20 +194,14 @@ def step_after_end(subject: Subject) -> str:
         _refused(env, "before the first reset")
     task = subject.tasks[0]
     with subject.env() as env:
-        observation, ended, turns = env.reset(seed=0, options={"task": task})[0], False, 0
-        rng = np.random.default_rng(0)
-        for _ in range(min(200, 5 * subject.spec.max_turns)):
-            step = env.step(env.oracle() or subject.choose(observation, rng))
-            observation, turns = step.observation, turns + 1
-            if step.terminated or step.truncated:
-                ended = True
-                break
-        if ended:
-            _refused(env, "after the end")
-            _refused(env, "after the end, a second time")
-            env.reset(seed=0, options={"task": task})
-            step = env.step(subject.choose(observation, rng))
-    return "before reset and after the end" if ended else f"before reset; no end was met in {turns} turns"
+        last = subject.to_the_end(env, task)
+        if last is None:
+            return "before reset; no end was met"
+        for when in ("after the end", "after the end, a second time"):
+            _refused(env, when)
+        env.reset(seed=0, options={"task": task})
+        env.step("look")
+    return "before reset and after the end"
 
 
 def _refused(env: TextEnv, when: str) -> None:
@@ -240,7 +232,7 @@ def limits(subject: Subject) -> str:
     ticks = iter(range(1_000_000))
     cases: list[tuple[Callable[[Any], Any], Ending, int]] = [
         (lambda env: TurnLimit(env, 2), Ending.OUT_OF_TURNS, 2),
-        (lambda env: TokenLimit(env, 1, len), Ending.OUT_OF_TOKENS, 1),
+        (lambda env: TokenLimit(env, 1, lambda text: 1 + len(text)), Ending.OUT_OF_TOKENS, 1),
         (lambda env: TimeLimit(env, 3, lambda: next(ticks)), Ending.OUT_OF_TIME, 3),
     ]
     for wrap, ending, most in cases:
@@ -264,8 +256,6 @@ def gymnasium_face(subject: Subject) -> str:
     from gymnasium.envs.registration import EnvSpec as GymnasiumSpec
     from gymnasium.utils.env_checker import check_env
 
-    settled = subject.claims(Ability.DETERMINISTIC) and not subject.broken & {"deterministic", "global-rng", "reset"}
-
     def make(**kwargs: Any) -> TextEnv:
         return subject.make()
 
@@ -273,7 +263,7 @@ def gymnasium_face(subject: Subject) -> str:
     env.spec = GymnasiumSpec(
         subject.spec.id,
         entry_point=make,
-        nondeterministic=not settled,
+        nondeterministic=not subject.settled,
         disable_env_checker=True,
     )
     with warnings.catch_warnings(record=True) as said:

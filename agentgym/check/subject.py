@@ -25,6 +25,9 @@ from agentgym.types import Observation, Step, Task
 WALK_SECONDS = 120.0
 """A walk that takes longer counts as a hang."""
 
+UNSETTLED = {"deterministic", "global-rng", "reset", "state-keys"}
+"""Rules that, where they are broken, are why two episodes may differ."""
+
 
 class Broken(AgentgymError):
     """A rule is broken; the message says where, so that it can be seen again."""
@@ -37,7 +40,8 @@ class Point(NamedTuple):
     role: str
     actions: tuple[str, ...] | None
     tools: str
-    reward: float
+    reward: str
+    """As text, so that even NaN is equal to itself."""
     ended: str
     info: str
     key: str
@@ -62,7 +66,7 @@ def point(observation: Observation, step: Step | None = None) -> Point:
         role=observation.role,
         actions=observation.actions,
         tools=_canonical(observation.tools),
-        reward=0.0 if step is None else step.reward,
+        reward="0.0" if step is None else repr(step.reward),
         ended="" if step is None else f"{step.terminated} {step.truncated}",
         info="" if step is None else _canonical(step.info),
         key=observation.state_key,
@@ -107,6 +111,11 @@ class Subject:
     def claims(self, ability: Ability) -> bool:
         """Whether the environment says that it can."""
         return ability in self.spec.abilities
+
+    @property
+    def settled(self) -> bool:
+        """Whether equal episodes are to be expected: it is claimed, and not found broken."""
+        return self.claims(Ability.DETERMINISTIC) and not self.broken & UNSETTLED
 
     def make(self) -> TextEnv:
         """A fresh environment whose default tasks are those of the check."""
@@ -162,6 +171,17 @@ class Subject:
                 if step.terminated or step.truncated:
                     break
         return tuple(points)
+
+    def to_the_end(self, env: TextEnv, task: Task) -> Step | None:
+        """Play until the episode ends, with the oracle's help if there is one; the last step, or `None` where no end
+        is met."""
+        observation, rng = env.reset(seed=0, options={"task": task})[0], generator(0, "check", "end")
+        for _ in range(min(200, 5 * self.spec.max_turns)):
+            step = env.step((self.claims(Ability.ORACLE) and env.oracle()) or self.choose(observation, rng))
+            if step.terminated or step.truncated:
+                return step
+            observation = step.observation
+        return None
 
     def choose(self, observation: Observation, rng: np.random.Generator) -> str:
         """An action: mostly an admissible one where they are listed, else words that the environment used."""
