@@ -45,14 +45,17 @@ def load(model: type[C], path: str | Path, overrides: Sequence[str] | Mapping[st
         ConfigError: file missing, not TOML, an unknown key, a wrong value.
     """
     path = Path(path)
+    text = ""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+        said = str(error).replace("at end of document", f"at line {text.count(chr(10)) + 1}, the end of the document")
+        raise ConfigError(f"{path}: not valid TOML: {said}") from error
     pairs = overrides.items() if isinstance(overrides, Mapping) else parse_overrides(overrides)
     for key, value in pairs:
         _put(data, key, value)
