@@ -49,9 +49,14 @@ class OpenAIPolicy:
         concurrency: int = 64,
         extra: Mapping[str, Any] | None = None,
     ) -> None:
-        """Args: `model` the server's name for it; `api_key_env` the environment variable that holds the key (sent only
-        to `base_url`, never shown); `timeout` seconds for one try; `retries` further tries; `backoff` seconds before the
-        first of them, doubled each time; `concurrency` requests at once; `extra` more fields of the request body."""
+        """Args: `model` the server's name for it; `api_key_env` the environment variable that holds the key, which is
+        sent only to `base_url` and never shown; `timeout` seconds for one try; `retries` further tries; `backoff`
+        seconds before the first of them, doubled each time; `concurrency` requests at once; `extra` more fields of the
+        request body.
+
+        Raises:
+            UsageError: an address or a number that cannot be.
+        """
         if not base_url.startswith(("http://", "https://")):
             raise UsageError(f"base_url must begin with http:// or https://, not {base_url!r}")
         if retries < 0 or concurrency < 1 or timeout <= 0:

@@ -67,6 +67,8 @@ class Arena:
         order = [*wanted, *(o for o in self.owners if o in self.ids and o not in first)]
         enough = capacity <= self.capacity
         if order == self.owners and enough:
+            for owner in wanted:
+                self.ids.setdefault(owner, [])
             return
         place = {owner: row for row, owner in enumerate(self.owners)}
         moves = [(row, place[o], len(self.ids[o])) for row, o in enumerate(order) if o in place and o in self.ids]

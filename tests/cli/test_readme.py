@@ -1,4 +1,4 @@
-"""Every command and every example of the README runs; what takes minutes runs with a smaller amount of the same work."""
+"""Every command and every example of the README runs; what takes minutes runs with less of the same work."""
 
 from __future__ import annotations
 
