@@ -16,6 +16,7 @@ def _spec(family: str, summary: str, max_turns: int, **options: object) -> EnvSp
         host="process",  # The engine is native code.
         options=options,
         extra="textworld",
+        prepare="agentgym_envs.textworld.games:prepare",
     )
 
 

@@ -5,97 +5,96 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from agentgym.env import TextEnv
-from agentgym.errors import EnvCrashedError, UsageError
-from agentgym.types import Observation, Step, Task
 
+from agentgym.env import TextEnv
+from agentgym.errors import UsageError
+from agentgym.types import Observation, Step, Task
 from agentgym_envs.textworld.games import ensure, intact, require_engine
 
-META = frozenset(
-    "save restore restart quit q undo script transcript unscript verbose brief superbrief version verify "
-    "notify pronouns nouns score full recording replay again g oops tests actions showme purloin".split()
+if TYPE_CHECKING:
+    from agentgym_envs.textworld.engine import Engine, Played
+
+META_WORDS = (
+    "save restore restart quit q undo script noscript transcript unscript verify version verbose brief superbrief "
+    "normal long short notify pronouns nouns score fullscore full recording replay commands again g oops o restrict "
+    "actions showme showverb purloin gonear test tests trace tree scope rules random die "
 )
-"""Commands to the interpreter rather than to the world: they would end the game, touch files or repeat a command."""
-MAX_COMMAND = 200
-PROMPT = re.compile(r"\n>\s*(-=[^\n]*)?\s*$")
+META = frozenset(META_WORDS.split())
+"""First words of commands to the interpreter rather than to the world: they would end the game, touch files, repeat a
+command or change how the engine answers. `tw-...` are the engine's own."""
+MAX_COMMAND = 120
+PROMPT = re.compile(r"\n?>\s*(-=[^\n]*)?\s*$")
 THE_END = re.compile(r"\n\s*Would you like to RESTART.*$", re.DOTALL)
+TITLE = re.compile(r"^-= (.*) =-$")
 
 
 class TextWorld(TextEnv):
     """One TextWorld game.
 
-    Rewards are the engine's points over the most there are, so that a game that is won sums to 1.
+    Rewards are the engine's points over the most there are, so that a game that is won sums to 1. A command of which
+    the world carried out nothing is a fault, `invalid`; so is one that never reaches the engine (see `sanitise`).
     """
 
-    def __init__(self, raw: bool = False, admissible: bool = False) -> None:
-        """Args: `raw` observations are the engine's output to the letter; `admissible` appends the admissible actions
-        to the text (they are in `Observation.actions` either way)."""
+    def __init__(self, raw: bool = False, admissible: bool = False, objective: bool = True) -> None:
+        """Args:
+        raw: observations are the engine's output to the letter.
+        admissible: append the admissible actions to the text (they are in `Observation.actions` either way).
+        objective: keep the description of the goal in the first observation.
+        """
         super().__init__()
-        self._raw, self._admissible = raw, admissible
-        self._engine: Any = None
-        self._shadow: Any = None
-        self._path: Path | None = None
-        self._history: list[str] = []
+        self._raw, self._admissible, self._objective = raw, admissible, objective
+        self._engine: Engine | None = None
 
     def begin(self, task: Task, rng: np.random.Generator) -> Observation:
         """Task data: `game`, the parameters of a game to make, or `path`, a game file."""
         require_engine()
         path = self._find(task)
-        self._history = []
-        self._close_shadow()
-        if path != self._path:
-            self._close_engine()
-            self._engine, self._path = _start(path), path
-        self._state = self._engine.reset()
-        self._score = 0
-        self._most = int(self._state.get("max_score") or 0) or 1
-        solution = self._state.get("extra.walkthrough")
-        self._steps = len(solution) if solution else 0
-        return self._observe(first=True)
+        if self._engine is None:
+            from agentgym_envs.textworld.engine import Engine  # The engine loads when the first game is played.
+
+            self._engine = Engine()
+        played = self._engine.start(path)
+        self._points, self._said = played.score, hashlib.blake2b(str(path).encode(), digest_size=16)
+        if self._raw:
+            return self._observe(played.feedback)
+        text = clean(played.feedback)
+        world = self._engine.world
+        if not self._objective and world is not None and world.game.objective:
+            text = text.replace(" ".join(world.game.objective.split()), "").strip()
+        return self._observe(text)
 
     def act(self, action: str) -> Step:
-        """Give the engine one command; what it does not take is a fault."""
+        """Give the engine one command."""
+        assert self._engine is not None
         command = sanitise(action)
         if command is None:
-            return Step.fault(self._again("That is not a command."), "invalid", progress=self._progress())
-        listed = self._state.get("admissible_commands")
-        taken = listed is None or command in listed
-        self._state, _, done = self._engine.step(command)
-        self._history.append(command)
-        if self._shadow is not None:
-            self._shadow_state = self._shadow.step(command)[0]
-        score = int(self._state.get("score") or 0)
-        reward, self._score = (score - self._score) / self._most, score
-        observation = self._observe()
-        if self._state.get("won"):
-            return Step.success(observation, reward, progress=1.0, points=score)
-        if done or self._state.get("lost"):
-            return Step.failure(observation, reward, progress=self._progress(), points=score)
-        if not taken:
-            return Step.fault(observation, "invalid", reward, progress=self._progress(), points=score)
-        return Step.on(observation, reward, progress=self._progress(), points=score)
+            # Nothing has happened: the same state in other words.
+            text = Observation("That is not a command.", state=self._now.state, actions=self._now.actions)
+            return Step.fault(text, "invalid", **self._info())
+        self._said.update(command.encode() + b"\n")
+        played = self._engine.step(command)
+        reward = self._reward(played)
+        observation = self._observe(played.feedback if self._raw else clean(played.feedback))
+        if played.won:
+            return Step.success(observation, reward, **{**self._info(), "progress": 1.0})
+        if played.lost:
+            return Step.failure(observation, reward, **self._info())
+        if not played.understood:
+            return Step.fault(observation, "invalid", reward, **self._info())
+        return Step.on(observation, reward, **self._info())
 
     def oracle(self) -> str | None:
-        """The engine's own next command of a winning policy from here.
-
-        The engine tracks it at a cost, so a second instance does, and only once an oracle is asked for.
-        """
-        if self._shadow is None and self._path is not None:
-            self._shadow = _start(self._path, oracle=True)
-            self._shadow_state = self._shadow.reset()
-            for command in self._history:
-                self._shadow_state = self._shadow.step(command)[0]
-        commands = self._shadow_state.get("policy_commands")
-        return commands[0] if commands else None
+        """The walkthrough's next command, or off it, that of the generator's own winning policy; see `Engine`."""
+        return None if self._engine is None else self._engine.solution()
 
     def close(self) -> None:
         """End the engine."""
         super().close()
-        self._close_shadow()
-        self._close_engine()
+        if self._engine is not None:
+            self._engine.close()
 
     def _find(self, task: Task) -> Path:
         if "game" in task.data:
@@ -104,69 +103,37 @@ class TextWorld(TextEnv):
             raise UsageError(f"task {task.id!r} is not of TextWorld: its data has neither 'game' nor 'path'")
         path = Path(str(task.data["path"]))
         if not path.is_file():
-            raise UsageError(f"{path}: there is no such game file")
-        if path.with_suffix(".json").exists() and not intact(path):
-            raise UsageError(f"{path}: the game file is damaged (its checksum is wrong): get it again")
+            raise UsageError(f"{path}: there is no such file; a story file (.z8) is expected")
+        if not intact(path):
+            raise UsageError(f"{path}: the file is damaged or no story file (.z8): its header does not fit its content")
         return path
 
-    def _observe(self, first: bool = False) -> Observation:
-        feedback = str(self._state["feedback"])
-        actions = self._state.get("admissible_commands")
-        actions = None if actions is None else tuple(sorted(actions))
-        text = feedback if self._raw else clean(feedback, first)
+    def _reward(self, played: Played) -> float:
+        assert self._engine is not None
+        most, gained = self._engine.most, played.score - self._points
+        self._points = played.score
+        return gained / most if most else float(played.won)  # Some files do not say how many points there are.
+
+    def _observe(self, text: str) -> Observation:
+        assert self._engine is not None
+        node = self._engine.node
+        actions = None if node is None else node.commands
         if self._admissible and actions:
-            text += "\nActions: " + "; ".join(actions)
-        self._now = Observation(text, state=self._key(), actions=actions)
+            text += "\nActions: " + "; ".join(actions) + "."
+        # Where the world is not known, only what was said tells states apart.
+        state = self._engine.state_key or self._said.hexdigest()
+        self._now = Observation(text, state=state, actions=actions)
         return self._now
 
-    def _again(self, text: str) -> Observation:
-        """Nothing has happened: the same state in other words."""
-        return Observation(text, state=self._now.state, actions=self._now.actions)
-
-    def _key(self) -> str | None:
-        """All facts of the world; where the engine does not know them, all commands that led here."""
-        facts = self._state.get("facts")
-        lines = sorted(map(str, facts)) if facts is not None else self._history
-        return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
-
-    def _progress(self) -> float:
-        """Points over the most there are."""
-        return max(0.0, min(1.0, self._score / self._most))
-
-    def _close_engine(self) -> None:
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = self._path = None
-
-    def _close_shadow(self) -> None:
-        if self._shadow is not None:
-            self._shadow.close()
-            self._shadow = None
-
-
-def _start(path: Path, oracle: bool = False) -> Any:
-    import textworld
-
-    described = path.with_suffix(".json").exists()
-    wanted = textworld.EnvInfos(
-        feedback=True,
-        score=True,
-        max_score=True,
-        won=True,
-        lost=True,
-        admissible_commands=described,
-        facts=described,
-        policy_commands=described and oracle,
-        extras=["walkthrough"] if described else [],
-    )
-    try:
-        return textworld.start(str(path), wanted)
-    except Exception as error:
-        raise EnvCrashedError(f"{path}: the TextWorld engine cannot start it: {type(error).__name__}: {error}") from error
+    def _info(self) -> dict[str, float]:
+        """`progress` is the share of points; `points` the engine's own count."""
+        assert self._engine is not None
+        share = self._points / self._engine.most if self._engine.most else 0.0
+        return {"progress": max(0.0, min(1.0, share)), "points": self._points}
 
 
 def sanitise(action: str) -> str | None:
-    """One line of printable ASCII, at most 200 characters; `None` for nothing, or a command to the interpreter.
+    """One command of plain words; `None` if it is none, several, too long, or for the interpreter.
 
     >>> sanitise(" go  north\\n")
     'go north'
@@ -176,17 +143,20 @@ def sanitise(action: str) -> str | None:
     line = action[: 4 * MAX_COMMAND].strip().partition("\n")[0]
     # A full stop or "then" would make two commands of one, a comma would address somebody.
     words = re.sub(r"[^a-zA-Z0-9' -]", " ", line).split()
-    command = " ".join(words)[:MAX_COMMAND]
-    if not words or any(word.lower() in META for word in words[:1]) or "then" in words:
+    command = " ".join(words)
+    if not words or len(command) > MAX_COMMAND or len(action) > 4 * MAX_COMMAND:
+        return None
+    first = words[0].lower()
+    if first in META or first.startswith("tw-") or "then" in (word.lower() for word in words):
         return None
     return command
 
 
-def clean(feedback: str, first: bool = False) -> str:
-    """What the engine said without its banner, prompt, status line and blank lines."""
+def clean(feedback: str) -> str:
+    """What the engine said without banner, prompt, status line, blank lines, and the marks around a room's name."""
     text = feedback
-    if first and "$$" in text:
+    if "$$" in text:
         text = text[text.rindex("$$") :].partition("\n")[2]
     text = THE_END.sub("", PROMPT.sub("", text))
-    lines = (" ".join(line.split()) for line in text.splitlines())
+    lines = (TITLE.sub(r"\1", " ".join(line.split())) for line in text.splitlines())
     return "\n".join(line for line in lines if line)

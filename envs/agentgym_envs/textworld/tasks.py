@@ -5,7 +5,7 @@ Training games have even seeds and held-out games odd ones, so that no game is i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from agentgym.types import Task
 HINTS = ("full", "last", "none")
 
 
-def _tasks(split: str, games: int, engine: str, name: str, hint: str, settings: dict[str, Any]) -> TaskSet:
+def _tasks(split: str, games: int, engine: str, hint: str, variants: Sequence[tuple[str, dict[str, Any]]]) -> TaskSet:
+    """Games of one challenge; `variants` are the names and settings that the games take in turn."""
     if hint not in HINTS:
         raise UsageError(f"hint must be one of {', '.join(HINTS)}, not {hint!r}")
     if games < 1:
@@ -25,35 +26,56 @@ def _tasks(split: str, games: int, engine: str, name: str, hint: str, settings: 
 
     def make(index: int) -> Task:
         seed = 2 * index + parity + 1000
+        name, settings = variants[index % len(variants)]
         game = {"engine": engine, "seed": seed, "hint": hint, "settings": settings}
         return Task(id=f"{name}-{seed}", data={"game": game}, split=split, seed=seed)
 
     return TaskSet(split, games, make)
 
 
-def coin(split: str, level: int = 5, hint: str = "full", games: int = 100) -> TaskSet:
-    """Coin collector: `level` rooms to the coin. From 101 on there are distracting rooms, from 201 on more of them.
+def _levels(level: int | Sequence[int], most: int) -> list[int]:
+    levels = [level] if isinstance(level, int) else list(level)
+    for one in levels:
+        if isinstance(one, bool) or not isinstance(one, int) or not 1 <= one <= most:
+            raise UsageError(f"level must be a number from 1 to {most}, or a list of them, not {level!r}")
+    if not levels:
+        raise UsageError("level must not be an empty list")
+    return levels
+
+
+def coin(split: str, level: int | Sequence[int] = 5, hint: str = "full", games: int = 100) -> TaskSet:
+    """Coin collector: walk to the coin and take it.
 
     Args:
         split: `train` or `heldout`.
-        level: 1 to 300.
+        level: 1 to 300; from a list, games take levels in turn. The solution has `(level - 1) % 100 + 1` commands.
+            1 to 100: a chain of that many rooms. 101 to 200: one dead end beside each of them. 201 to 300: two.
+            At most 100 rooms in all, so at most 150 and 233.
         hint: what the first observation says of the way: `full` all of it, `last` only the goal, `none` nothing.
         games: number of games in the split.
     """
-    if not 1 <= level <= 300:
-        raise UsageError(f"level must be from 1 to 300, not {level}")
-    return _tasks(split, games, "coin_collector", f"coin-{level}-{hint}", hint, {"level": level})
+    levels = _levels(level, 300)
+    for one in levels:
+        rooms = ((one - 1) // 100 + 1) * ((one - 1) % 100 + 1)
+        if rooms > 100:
+            raise UsageError(f"level {one} would have {rooms} rooms; the engine takes at most 100")
+    return _tasks(split, games, "coin_collector", hint, [(f"coin-{one}-{hint}", {"level": one}) for one in levels])
 
 
-def treasure(split: str, level: int = 3, hint: str = "full", games: int = 100) -> TaskSet:
-    """Treasure hunter: 1 to 10 without doors, 11 to 20 with doors and containers, 21 to 30 with locks."""
-    if not 1 <= level <= 30:
-        raise UsageError(f"level must be from 1 to 30, not {level}")
-    return _tasks(split, games, "treasure_hunter", f"treasure-{level}-{hint}", hint, {"level": level})
+def treasure(split: str, level: int | Sequence[int] = 3, hint: str = "full", games: int = 100) -> TaskSet:
+    """Treasure hunter: find one of two objects.
+
+    Level 1 to 10: 5 rooms without doors; 11 to 20: 10 rooms, doors and containers; 21 to 30: 20 rooms, locks too
+    (10 to 20 s to make a game). The rest as `coin`.
+    """
+    levels = _levels(level, 30)
+    named = [(f"treasure-{one}-{hint}", {"level": one}) for one in levels]
+    return _tasks(split, games, "treasure_hunter", hint, named)
 
 
 def simple(split: str, rewards: str = "balanced", goal: str = "detailed", games: int = 100) -> TaskSet:
-    """The simple game: `rewards` dense, balanced or sparse; `goal` detailed, brief or none."""
+    """The simple game: `rewards` dense, balanced or sparse; `goal` detailed, brief or none. Held-out games ask for food
+    that no training game has (the generator's own test set)."""
     for name, value, known in (
         ("rewards", rewards, ("dense", "balanced", "sparse")),
         ("goal", goal, ("detailed", "brief", "none")),
@@ -61,7 +83,7 @@ def simple(split: str, rewards: str = "balanced", goal: str = "detailed", games:
         if value not in known:
             raise UsageError(f"{name} must be one of {', '.join(known)}, not {value!r}")
     settings = {"rewards": rewards, "goal": goal, "test": split == "heldout"}
-    return _tasks(split, games, "simple", f"simple-{rewards}-{goal}", "full", settings)
+    return _tasks(split, games, "simple", "full", [(f"simple-{rewards}-{goal}", settings)])
 
 
 def cooking(
@@ -83,11 +105,13 @@ def cooking(
     skills = {"open": open, "cook": cook, "cut": cut, "drop": drop}
     settings = {"recipe": recipe, "take": take, "go": go, **skills, "recipe_seed": 0, "split": None}
     name = "cooking-" + "-".join([f"r{recipe}", f"t{take}", f"g{go}", *(k for k, v in skills.items() if v)])
-    return _tasks(split, games, "cooking", name, "full", settings)
+    return _tasks(split, games, "cooking", "full", [(name, settings)])
 
 
 def file(split: str, path: str | Iterable[str] = ()) -> TaskSet:
-    """Game files by path: a `.z8` file, a folder of them, or a list; every other one is held out (a single one is in both).
+    """Game files by path: a `.z8` file, a folder of them, or a list.
+
+    Every other file is held out; a single one is in both splits.
 
     Raises:
         UsageError: no path is given, or there is no game in it.
@@ -107,5 +131,3 @@ def file(split: str, path: str | Iterable[str] = ()) -> TaskSet:
         raise UsageError(f"{paths[0]}: the folder has no .z8 file")
     mine = found if len(found) == 1 else found[1::2] if split == "heldout" else found[::2]
     return TaskSet.of(split, [Task(id=p.stem, data={"path": str(p.resolve())}, split=split) for p in mine])
-
-
