@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from credit_reference import deviation, mean
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -15,6 +15,7 @@ from agentgym.credit.segments import EPSILON, Segments, discounted_returns, shif
 keyed = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.floats(-5, 5)), max_size=40)
 
 
+@settings(deadline=None)
 @given(keyed)
 def test_of_numbers_pairs_by_first_appearance(rows):
     a, b = np.array([r[0] for r in rows], dtype=np.int64), np.array([r[1] for r in rows], dtype=np.uint64)
@@ -25,6 +26,7 @@ def test_of_numbers_pairs_by_first_appearance(rows):
     assert found.count == len(seen)
 
 
+@settings(deadline=None)
 @given(keyed, st.integers(1, 8))
 def test_split_is_of_for_consecutive_rows_whatever_the_block(rows, block):
     rows = sorted(rows, key=lambda r: r[0])
@@ -43,6 +45,7 @@ def test_of_tells_large_keys_apart():
     assert Segments.of(np.array([-1, 1, -1]), keys).ids.tolist() == [0, 1, 0]
 
 
+@settings(deadline=None)
 @given(keyed)
 def test_statistics_equal_loops(rows):
     ids, values = np.array([r[0] for r in rows], dtype=np.int64), np.array([r[2] for r in rows], dtype=np.float64)
@@ -67,6 +70,7 @@ def test_statistics_equal_loops(rows):
         assert s.ranks(values)[n] == below + (equal - 1) / 2
 
 
+@settings(deadline=None)
 @given(st.floats(-1e100, 1e100), st.integers(1, 50))
 def test_equal_values_are_exactly_zero_apart(value, n):
     """The mean of n equal floats is not that float in naive arithmetic: 0.1 + 0.1 + 0.1 is not 0.3."""
@@ -87,6 +91,7 @@ def test_no_rows():
     assert shift(none, s, 1).shape == (0,)
 
 
+@settings(deadline=None)
 @given(
     hnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(-10, 10)),
     st.lists(st.integers(1, 30), min_size=1, max_size=10),
@@ -117,6 +122,7 @@ def test_returns_of_one_very_long_trajectory_among_short_ones():
         np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=6), st.integers(-7, 7))
 def test_shift_stays_in_its_segment(lengths, by):
     ids = np.repeat(np.arange(len(lengths)), lengths)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from credit_cases import tables
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentgym.credit import TurnTable
@@ -133,6 +133,7 @@ def test_a_column_that_a_module_replaces_is_checked():
         assert message in str(caught.value)
 
 
+@settings(deadline=None)
 @given(tables(), st.randoms(use_true_random=False))
 def test_build_puts_rows_in_order(made, random):
     order = list(range(len(made["turn"])))
