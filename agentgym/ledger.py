@@ -47,6 +47,7 @@ class ChatTokenizer:
         self._inert.encode_special_tokens = True
         self._special = frozenset(int(i) for i in tokenizer.all_special_ids)
         self._glue = lru_cache(maxsize=4096)(self._render_glue)
+        self._encode_glue = lru_cache(maxsize=4096)(self._encode_template_text)
         self._folds_system = not self._accepts(("system", "user"))
         self._has_tool = self._accepts(("user", "assistant", "tool"))
         after = self._render((Message("user", "u"), Message("assistant", MARK.format(0)), Message("user", "v")))
@@ -113,7 +114,7 @@ class ChatTokenizer:
             pieces.append(self._encode_glue(before))
         return (*pieces, self._encode_glue(rest))
 
-    def _encode_glue(self, text: str) -> tuple[int, ...]:
+    def _encode_template_text(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer.encode(text, add_special_tokens=False)) if text else ()
 
 
