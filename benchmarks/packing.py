@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from agentgym import loss
+from agentgym import loss, models
 from agentgym.batch import TrainSequence, pack
 from agentgym.head import token_logprobs
 from agentgym.learner import Learner
@@ -106,8 +106,6 @@ def packed_gradients(learner: Learner, batch: Sequence[TrainSequence], budget: i
 
 def make_model(ref: str, dtype: torch.dtype) -> Any:
     if ref != "small":
-        from agentgym import models
-
         return models.load(ref, dtype="float32" if dtype == torch.float32 else "bfloat16", device="cpu").model
     shape = {"hidden_size": 256, "intermediate_size": 768, "num_attention_heads": 4, "num_key_value_heads": 2}
     config = LlamaConfig(vocab_size=8192, num_hidden_layers=4, tie_word_embeddings=False, **shape)
