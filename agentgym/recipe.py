@@ -44,33 +44,33 @@ class ModelConfig(Config):
 class LimitsConfig(Config):
     """When an episode is cut off."""
 
-    turns: int | None = Field(None, ge=1)
+    turns: int | None = Field(default=None, ge=1)
     """The environment's own default if not given."""
-    tokens: int | None = Field(None, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
     """Prompt plus answer, in tokens."""
-    seconds: float | None = Field(None, gt=0)
+    seconds: float | None = Field(default=None, gt=0)
 
 
 class SamplingConfig(Config):
     """How tokens are drawn while training."""
 
-    temperature: float = Field(1.0, ge=0)
-    top_p: float = Field(1.0, gt=0, le=1)
-    max_tokens: int = Field(24, ge=1)
+    temperature: float = Field(default=1.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: int = Field(default=24, ge=1)
 
 
 class RolloutConfig(Config):
     """How episodes are run."""
 
-    slots: int = Field(64, ge=1)
+    slots: int = Field(default=64, ge=1)
     """Episodes in flight."""
-    retries: int = Field(2, ge=0)
+    retries: int = Field(default=2, ge=0)
     """Fresh environments tried after an infra error."""
-    step_deadline: float = Field(60.0, gt=0)
+    step_deadline: float = Field(default=60.0, gt=0)
     """Seconds after which a hung environment is killed."""
     host: Literal["auto", "inline", "process"] = "auto"
     """`auto` takes the environment's own."""
-    processes: int = Field(2, ge=1)
+    processes: int = Field(default=2, ge=1)
     """Worker processes that share the environments (host `process`)."""
     schedule: Literal["ordered", "eager"] = "ordered"
     """`ordered` gives the same bits every time; `eager` never waits for a slow episode."""
@@ -79,36 +79,36 @@ class RolloutConfig(Config):
 class WarmstartConfig(Config):
     """Supervised warm start on the oracle's own trajectories."""
 
-    tasks: int = Field(0, ge=0)
+    tasks: int = Field(default=0, ge=0)
     """Demonstrations, one a training task; 0 leaves the stage out."""
-    epochs: int = Field(1, ge=1)
-    lr: float = Field(1e-4, gt=0)
-    batch: int = Field(8, ge=1)
+    epochs: int = Field(default=1, ge=1)
+    lr: float = Field(default=1e-4, gt=0)
+    batch: int = Field(default=8, ge=1)
     """Trajectories in one optimizer step."""
 
 
 class EvalConfig(Config):
     """Evaluation on held-out tasks: before, after the warm start, and at the end."""
 
-    tasks: int = Field(50, ge=0)
+    tasks: int = Field(default=50, ge=0)
     """0 leaves evaluation out."""
-    attempts: int = Field(1, ge=1)
-    temperature: float = Field(0.0, ge=0)
-    every: int = Field(0, ge=0)
+    attempts: int = Field(default=1, ge=1)
+    temperature: float = Field(default=0.0, ge=0)
+    every: int = Field(default=0, ge=0)
     """Also after every so many iterations; 0 for never."""
 
 
 class TrainerConfig(LearnerConfig):
     """The reinforcement learning stage; the optimizer's and the loss's keys stand here, too."""
 
-    iterations: int = Field(8, ge=0)
-    tasks: int = Field(8, ge=1)
+    iterations: int = Field(default=8, ge=0)
+    tasks: int = Field(default=8, ge=1)
     """Groups in an iteration."""
-    group: int = Field(8, ge=1)
+    group: int = Field(default=8, ge=1)
     """Attempts at each task."""
-    minibatches: int = Field(1, ge=1)
+    minibatches: int = Field(default=1, ge=1)
     """Optimizer steps that an iteration's groups are split over."""
-    refill: int = Field(0, ge=0)
+    refill: int = Field(default=0, ge=0)
     """Dynamic sampling (DAPO): how many times groups whose outcomes are all equal are replaced by fresh tasks."""
     keep_flat: bool = False
     """Train on sequences whose advantages are all zero as well (they only add KL and entropy terms)."""
@@ -118,7 +118,7 @@ class Recipe(Config):
     """A training run."""
 
     name: str = "run"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     env: EnvConfig
     model: ModelConfig = ModelConfig()
     limits: LimitsConfig = LimitsConfig()

@@ -109,7 +109,7 @@ def warmstart_stage(s: Session, epoch: int) -> None:
     batches = [order[i : i + cfg.batch] for i in range(0, len(order), cfg.batch)]
     s.progress.start(f"warm start {epoch + 1}/{cfg.epochs}", len(batches))
     for batch in batches:
-        packs = pack([demos[i] for i in batch], s.recipe.trainer.token_budget)
+        packs = pack([demos[int(i)] for i in batch], s.recipe.trainer.token_budget)
         metrics = s.learn(packs, mode="sft", lr=cfg.lr)
         s.log(f"warmstart:{epoch}", metrics)
         s.progress.advance(1, loss=metrics["learn/loss"])
@@ -136,7 +136,7 @@ def train_stage(s: Session, i: int) -> None:
     parts = [part for k in range(cfg.minibatches) if len(part := sorted(order[k :: cfg.minibatches]))]
     s.progress.start(f"learn {i + 1}/{cfg.iterations}", len(parts))
     for part in parts:
-        packs = pack([sequence for j in part for sequence in groups[j]], cfg.token_budget)
+        packs = pack([sequence for j in part for sequence in groups[int(j)]], cfg.token_budget)
         learned = s.learn(packs, mode="policy", lr=cfg.lr)
         metrics |= learned
         s.progress.advance(1, loss=learned["learn/loss"])

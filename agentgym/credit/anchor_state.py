@@ -44,9 +44,9 @@ class AnchorState(CreditModule):
 
     writes: ClassVar[frozenset[str]] = frozenset({"advantage", "episode_advantage", "step_advantage", "step_group"})
 
-    gamma: float = Field(0.95, ge=0, le=1)
+    gamma: float = Field(default=0.95, ge=0, le=1)
     """Discount for each turn, of the returns that A^S compares."""
-    step_weight: float = Field(1.0, ge=0)
+    step_weight: float = Field(default=1.0, ge=0)
     """w, the weight of A^S."""
     mode: Literal["mean_norm", "mean_std_norm"] = "mean_norm"
     """Whether comparisons are divided by the deviation."""

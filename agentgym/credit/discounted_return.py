@@ -32,7 +32,7 @@ class DiscountedReturn(CreditModule):
 
     writes: ClassVar[frozenset[str]] = frozenset({"return", "advantage"})
 
-    gamma: float = Field(1.0, ge=0, le=1)
+    gamma: float = Field(default=1.0, ge=0, le=1)
     """Discount for each turn."""
 
     def __call__(self, table: TurnTable) -> Mapping[str, NDArray[Any]]:

@@ -119,12 +119,13 @@ def _convert(source: Path, target: Path) -> None:
 
     try:
         import gguf  # noqa: F401  # pyright: ignore
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        import transformers
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"the model {NAME}", "train") from error
     where = {"gguf_file": source.name}
-    tokenizer: Any = AutoTokenizer.from_pretrained(source.parent, **where)
-    model: Any = AutoModelForCausalLM.from_pretrained(source.parent, dtype=torch.float32, **where)
+    library: Any = transformers
+    tokenizer = library.AutoTokenizer.from_pretrained(source.parent, **where)
+    model = library.AutoModelForCausalLM.from_pretrained(source.parent, dtype=torch.float32, **where)
     model.hf_quantizer, model.is_quantized = None, False
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config

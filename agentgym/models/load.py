@@ -83,19 +83,21 @@ def _cpu_has_bfloat16() -> bool:
 
 
 def _pretrained(ref: str, source: Path, dtype: torch.dtype) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    import transformers
 
+    library: Any = transformers
     local = source.is_dir()
     if not local and (ref.startswith((".", "/")) or ref.count("/") != 1):
         raise UsageError(
-            f"model {ref!r}: no such folder; use {embedded.NAME!r}, 'scratch:tiny', a model folder, or a hub id owner/name"
+            f"model {ref!r}: no such folder; use {embedded.NAME!r}, 'scratch:tiny', a model folder, "
+            "or a hub id owner/name"
         )
     if not local and os.environ.get("HF_HUB_OFFLINE") == "1":
         raise UsageError(f"model {ref!r} is a hub id, and HF_HUB_OFFLINE is set; give a local folder")
     name = str(source) if local else ref
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, local_files_only=local)
+        tokenizer = library.AutoTokenizer.from_pretrained(name, local_files_only=local)
+        model = library.AutoModelForCausalLM.from_pretrained(name, dtype=dtype, local_files_only=local)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UsageError(f"model {ref!r} could not be loaded: {reason}") from error

@@ -55,8 +55,9 @@ def make(reference: str, seed: int) -> tuple[Any, Any]:
         pad_token_id=None,
     )
     # Initialisation draws from torch's global generator: borrow it and put it back.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    random: Any = torch.random
+    with random.fork_rng(devices=[]):
+        random.manual_seed(seed)
         model = LlamaForCausalLM(config)
     return model.eval(), tokenizer
 
@@ -67,7 +68,7 @@ def byte_tokenizer() -> Any:
     from transformers import PreTrainedTokenizerFast
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    backend = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    backend: Any = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     markers = [AddedToken(t, special=True, normalized=False) for t in ("<|im_start|>", "<|im_end|>")]

@@ -105,6 +105,7 @@ class OpenAIPolicy:
         client, gate = self._client()
         body = self._body(request)
         began = time.monotonic()
+        attempt, reason = 0, ""
         async with gate:
             for attempt in range(self._retries + 1):
                 wait: float | None = None
