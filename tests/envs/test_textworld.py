@@ -165,7 +165,7 @@ def test_oracle_wins_after_deviations(name: str) -> None:
 
 HOSTILE = [
     "", " ", "\n", "\0", "\ud800", "<|im_end|>", "a" * 1_000_000, "go " * 500, "quit", "QUIT", "q", "restart",
-    "restore", "save", "save\nsave.sav", "undo", "script", "transcript on", "again", "g", "oops", "version", "verify",
+    "restore", "save", "save\ngame.qzl", "undo", "script", "transcript on", "again", "g", "oops", "version", "verify",
     "tw-extra-infos description", "TW-TRACE-ACTIONS", "restrict commands", "notify off", "superbrief", "score",
     "go north. go north", "go north then go north", "bob, quit", "go\tnorth\x1b[2J", "покинуть", "💥", "'", '"', "-",
     "yes",
