@@ -108,6 +108,8 @@ class TrainerConfig(LearnerConfig):
     """Attempts at each task."""
     minibatches: int = Field(default=1, ge=1)
     """Optimizer steps that an iteration's groups are split over."""
+    epochs: int = Field(default=1, ge=1)
+    """Passes over an iteration's trajectories; from the second on the clipping of the importance ratio matters."""
     refill: int = Field(default=0, ge=0)
     """Dynamic sampling (DAPO): how many times groups whose outcomes are all equal are replaced by fresh tasks."""
     keep_flat: bool = False

@@ -132,8 +132,12 @@ def train_stage(s: Session, i: int) -> None:
 
     # A group stays together: its attempts begin alike, and what they share is computed once.
     groups = list(training.values())
-    order = generator(s.recipe.seed, "minibatch", i).permutation(len(groups))
-    parts = [part for k in range(cfg.minibatches) if len(part := sorted(order[k :: cfg.minibatches]))]
+    parts = [
+        sorted(order[k :: cfg.minibatches])
+        for epoch in range(cfg.epochs)
+        for order in (generator(s.recipe.seed, "minibatch", i, epoch).permutation(len(groups)),)
+        for k in range(min(cfg.minibatches, len(groups)))
+    ]
     s.progress.start(f"learn {i + 1}/{cfg.iterations}", len(parts))
     for part in parts:
         packs = pack([sequence for j in part for sequence in groups[int(j)]], cfg.token_budget)
