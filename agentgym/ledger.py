@@ -1,224 +1,246 @@
 """The token ledger: what the sampler saw and wrote, token by token, and never anything else.
 
 Conversations are text, models read tokens, and encoding a conversation anew each turn is slow and drifts: the ids that
-a model sampled are not the ids that their text encodes to. So the ledger only appends: template tokens, observation
-tokens, the exact sampled ids.
+a model sampled are not the ids that their text encodes to. So the ledger only appends. The chat template is rendered
+once per *shape* of conversation with placeholders for the contents; what stands between the placeholders is glue,
+encoded with special tokens alive; contents are encoded with special tokens inert, so no text can forge a turn.
 
-Where a template rewrites history (drops the thinking of earlier turns, moves the system message to the newest turn) the
-prefix breaks: the training sample ends there and a new one begins, whose prompt is the conversation as the template
-renders it now. Turns that are kept unchanged keep their sampled ids even there; what the template changed is text
-that no model sampled, and is encoded as context.
-
-A model may sample anything, also `<|im_start|>` in the middle of its turn. These ids are its own, recorded as sampled,
-because it is what was seen. Their text, should it come back in an observation, is as inert as all text.
+Where a template rewrites history (drops the thinking of earlier turns, say) the prefix breaks: the sample ends there
+and a new one begins; sampled ids that the template keeps are kept.
 """
 
 from __future__ import annotations
 
+import copy
+import re
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
-from agentgym.chat import ChatTokenizer, TokenizerLike
 from agentgym.errors import UsageError
-from agentgym.layout import WHOLE, Layout, Shape
 from agentgym.types import Completion, Message, Sample
 
-__all__ = ["CONTEXT", "ChatTokenizer", "Ledger", "TokenizerLike"]
-
+SURROGATES = re.compile("[\ud800-\udfff]")
+MARK = "\u2402agentgym-content-{}\u2403"
+THINK_END = "</think>"
 CONTEXT = -1
 """Turn of tokens that the model did not write."""
 
 
-class _Text:
-    """A content given as text, split at its reasoning tags if it is a model's."""
+class ChatTokenizer:
+    """A tokenizer with its chat template, split into glue and contents.
 
-    __slots__ = ("skeleton", "spans", "whole")
+    Attributes:
+        tokenizer: the transformers tokenizer (a fast one with a chat template).
+        end_ids: ids that end an assistant's turn.
+        drops_thinking: whether the template removes `<think>` blocks from earlier turns.
+    """
 
-    def __init__(self, chat: ChatTokenizer, message: Message, limit: int | None) -> None:
-        role, text = message
-        if limit is not None and role in ("user", "tool"):
-            text = chat.shorten(text, limit)
-        self.skeleton, self.spans = chat.template.split(text) if role == "assistant" else ("", ())
-        self.spans = tuple(chat.clean(span) for span in self.spans)
-        self.whole = chat.clean(text, role)
+    def __init__(self, tokenizer: Any) -> None:
+        """Raises: `UsageError` if the tokenizer has no chat template or is not a fast one."""
+        if not getattr(tokenizer, "chat_template", None):
+            raise UsageError("the tokenizer has no chat template: use an instruct model")
+        if not getattr(tokenizer, "is_fast", False):
+            raise UsageError("a fast tokenizer (tokenizer.json) is needed")
+        self.tokenizer = tokenizer
+        self._inert = copy.deepcopy(tokenizer.backend_tokenizer)
+        self._inert.encode_special_tokens = True
+        self._special = frozenset(int(i) for i in tokenizer.all_special_ids)
+        self._glue = lru_cache(maxsize=4096)(self._render_glue)
+        self._encode_glue = lru_cache(maxsize=4096)(self._encode_template_text)
+        self._folds_system = not self._accepts(("system", "user"))
+        self._has_tool = self._accepts(("user", "assistant", "tool"))
+        after = self._render((Message("user", "u"), Message("assistant", MARK.format(0)), Message("user", "v")))
+        tail = after.rpartition(MARK.format(0))[2]
+        end = next((i for i in self._encode_glue(tail) if i in self._special), None)
+        self.end_ids = frozenset(i for i in (end, tokenizer.eos_token_id) if i is not None)
+        probe = (Message("user", "u"), Message("assistant", f"<think>zq1{THINK_END}zq2"), Message("user", "v"))
+        self.drops_thinking = "zq1" not in self._render(probe)
 
+    def encode(self, text: str) -> list[int]:
+        """Content as ids: special tokens in it are plain text, lone surrogates become U+FFFD."""
+        ids: list[int] = self._inert.encode(SURROGATES.sub("\ufffd", text), add_special_tokens=False).ids
+        return [i for i in ids if i not in self._special] if not self._special.isdisjoint(ids) else ids
 
-class _Action:
-    """A turn of the model, known by its ids."""
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of what a model wrote, without the end of its turn."""
+        shown = [i for i in ids if i not in self.end_ids]
+        text: str = self.tokenizer.decode(shown, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text
 
-    __slots__ = ("closed", "ids", "skeleton", "spans")
+    def glue(self, roles: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
+        """Ids between the contents of a conversation of these roles, before the first to after the last.
 
-    def __init__(self, chat: ChatTokenizer, ids: tuple[int, ...]) -> None:
-        self.ids = ids
-        self.closed = bool(ids) and ids[-1] == chat.end_id
-        """Whether the model wrote the template's own end of turn."""
-        self.skeleton, self.spans = "", ()
-        if chat.template.reasons:
-            self.skeleton, self.spans = chat.template.split(chat.decode(ids))
-            self.spans = tuple(chat.clean(span) for span in self.spans)
+        The last piece ends with the prompt for the assistant's next turn. `len(roles) + 1` pieces.
+        """
+        return self._glue(roles)
+
+    def fold(self, messages: Sequence[Message]) -> list[Message]:
+        """The conversation in roles that the template knows: a system message that it does not know goes to the head of
+        the first user message, tool results come as user messages where it has no tool role."""
+        folded = [m if m.role != "tool" or self._has_tool else Message("user", m.content) for m in messages]
+        if self._folds_system and folded and folded[0].role == "system":
+            system, *rest = folded
+            if rest and rest[0].role == "user":
+                rest[0] = Message("user", f"{system.content}\n\n{rest[0].content}")
+                return rest
+            return [Message("user", system.content), *rest]
+        return folded
+
+    def _render(self, messages: Sequence[Message], prompt: bool = True) -> str:
+        text: str = self.tokenizer.apply_chat_template(
+            [{"role": m.role, "content": m.content} for m in messages], tokenize=False, add_generation_prompt=prompt
+        )
+        return text
+
+    def _accepts(self, roles: tuple[str, ...]) -> bool:
+        try:
+            text = self._render([Message(r, MARK.format(i)) for i, r in enumerate(roles)])  # type: ignore[arg-type]
+        except Exception:  # A template raises whatever its author chose.
+            return False
+        return all(MARK.format(i) in text for i in range(len(roles)))
+
+    def _render_glue(self, roles: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
+        messages = [Message(role, MARK.format(i)) for i, role in enumerate(roles)]  # type: ignore[arg-type]
+        try:
+            rest = self._render(messages)
+        except Exception as error:
+            raise UsageError(f"the chat template refuses the roles {', '.join(roles)}: {error}") from error
+        pieces: list[tuple[int, ...]] = []
+        for i in range(len(roles)):
+            before, mark, rest = rest.partition(MARK.format(i))
+            if not mark:
+                raise UsageError(f"the chat template loses message {i} of the roles {', '.join(roles)}")
+            pieces.append(self._encode_glue(before))
+        return (*pieces, self._encode_glue(rest))
+
+    def _encode_template_text(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False)) if text else ()
 
 
 class Ledger:
     """The tokens of one conversation. `prompt` is what the sampler must see next.
 
     >>> ledger = Ledger(chat, [Message("user", "Hello")])   # doctest: +SKIP
-    >>> completion = await sample(ledger.prompt)            # doctest: +SKIP
     >>> ledger.act(completion)                              # doctest: +SKIP
     >>> ledger.observe([Message("user", "And now?")])       # doctest: +SKIP
     """
 
-    def __init__(
-        self, chat: ChatTokenizer, messages: Sequence[Message], *, max_observation_tokens: int | None = None
-    ) -> None:
-        """Begin with a conversation.
-
-        Args:
-            chat: tokenizer and template.
-            messages: how it begins. Assistant messages among them are context, not actions.
-            max_observation_tokens: user and tool messages longer than about this lose their middle, visibly.
-
-        Raises:
-            UsageError: there is no message, or the template refuses them.
-        """
-        if not messages:
-            raise UsageError("a conversation needs at least one message")
+    def __init__(self, chat: ChatTokenizer, messages: Sequence[Message]) -> None:
+        """Raises: `UsageError` if the template refuses the messages."""
         self._chat = chat
-        self._limit = max_observation_tokens
-        self._contents: list[_Text | _Action] = []
+        self._messages = chat.fold(messages)
+        self._contents = [chat.encode(m.content) for m in self._messages]
         self._turn = 0
+        self._closed: list[Sample] = []
         self._waiting = True
-        self._done: list[Sample] = []
-        shown = chat.template.normalise(messages, first=True)
-        self._shape, contents = self._extend(chat.template.root, shown)
-        self._open(self._shape.layout, contents)
+        self._open()
 
     @property
     def prompt(self) -> tuple[int, ...]:
-        """Ids of the conversation so far; when it is the model's turn they end with the generation prompt."""
+        """Ids of the conversation so far, the head of the assistant's next turn included."""
         return tuple(self._tokens)
 
     def __len__(self) -> int:
         return len(self._tokens)
 
     def act(self, completion: Completion) -> None:
-        """The model's turn: exactly the sampled ids; `demonstrate` its text where there are none.
-
-        Without log-probabilities they are recorded as 0.0: fine for supervised learning, wrong for importance ratios.
+        """The model's turn: exactly the sampled ids, or the encoded text where there are none.
 
         Raises:
             UsageError: it is not the model's turn, or ids and log-probabilities differ in number.
         """
-        ids, logprobs = completion.tokens, completion.logprobs
-        if ids is None:
+        if not self._waiting:
+            raise UsageError("act: the last turn has not been answered yet; call observe first")
+        if completion.tokens is None:
             self.demonstrate(completion.text)
             return
-        if logprobs is not None and len(logprobs) != len(ids):
-            raise UsageError(f"a completion has {len(ids)} tokens and {len(logprobs)} log-probabilities")
-        self._act(tuple(ids), logprobs)
+        logprobs = completion.logprobs or (0.0,) * len(completion.tokens)
+        if len(logprobs) != len(completion.tokens):
+            raise UsageError(f"{len(completion.tokens)} tokens come with {len(logprobs)} log-probabilities")
+        self._append(completion.tokens, self._turn, logprobs)
+        self._finish_turn(completion.text, list(completion.tokens))
 
     def demonstrate(self, text: str) -> None:
-        """A turn that somebody else wrote, to be learnt from: encoded, ended, with log-probabilities 0.0.
-
-        Raises:
-            UsageError: it is not the model's turn.
-        """
-        self._act(tuple(self._chat.write(text)), None)
+        """A turn somebody else wrote, to be learnt from: encoded, ended, with log-probability 0."""
+        ids = [*self._chat.encode(text), min(self._chat.end_ids)]
+        self._append(ids, self._turn, (0.0,) * len(ids))
+        self._finish_turn(text, ids)
 
     def observe(self, messages: Sequence[Message]) -> None:
-        """What the environment answered: ends the model's turn if it did not, and the next prompt follows.
-
-        Raises:
-            UsageError: the template refuses the conversation, or it is the model's turn; the ledger is as before.
-        """
-        if self._waiting:
-            raise UsageError("observe: it is the model's turn; call act first")
-        action = self._contents[-1]
-        before = self._shape
-        shown = self._chat.template.normalise(messages, first=False)
-        shape, contents = self._extend(before.then("assistant", action.skeleton), shown)
-        rest = shape.grown(before)
-        if rest is None:
-            layout = shape.layout
-            self._done += self._sample()
-            self._open(layout, contents)
-        else:
-            self._contents += contents
-            self._append(self._weave(rest, after=action))
-        self._shape, self._waiting = shape, True
+        """What the environment answered; the next prompt follows."""
+        folded = self._chat.fold(messages) if messages else []
+        self._messages += folded
+        self._contents += [self._chat.encode(m.content) for m in folded]
+        self._waiting = True
+        roles = tuple(m.role for m in self._messages)
+        glue = self._chat.glue(roles)
+        if self._breaks(glue):
+            self._close()
+            self._open()
+            return
+        for i in range(self._rendered, len(roles)):
+            self._append_glue(glue[i])
+            self._append(self._contents[i])
+        self._append_glue(glue[-1])
+        self._rendered, self._seen = len(roles), glue
 
     def samples(self) -> tuple[Sample, ...]:
         """Training sequences: one, or more where the template broke the prefix; nothing after the last action."""
-        return (*self._done, *self._sample())
+        return (*self._closed, *self._sample())
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    def _extend(self, shape: Shape, messages: Sequence[Message]) -> tuple[Shape, list[_Text]]:
-        contents = [_Text(self._chat, message, self._limit) for message in messages]
-        for message, content in zip(messages, contents, strict=True):
-            shape = shape.then(message.role, content.skeleton)
-        return shape, contents
-
-    def _open(self, layout: Layout, contents: Sequence[_Text]) -> None:
-        """Begin a segment with the whole conversation."""
-        self._contents += contents
+    def _open(self) -> None:
+        """Begin a segment with all messages so far."""
         self._tokens: list[int] = []
         self._turns: list[int] = []
         self._logprobs: list[float] = []
-        after = None
-        start = 0
-        for place, (index, span) in enumerate(layout.refs):
-            content = self._contents[index]
-            if span == WHOLE and isinstance(content, _Action):
-                self._append(self._weave(layout, after, start, place))
-                self._append(content.ids)
-                after, start = content, place + 1
-        self._append(self._weave(layout, after, start))
+        roles = tuple(m.role for m in self._messages)
+        self._seen = self._chat.glue(roles)
+        for piece, content in zip(self._seen, self._contents, strict=False):
+            self._append_glue(piece)
+            self._append(content)
+        self._append_glue(self._seen[-1])
+        self._rendered = len(roles)
 
-    def _weave(
-        self, layout: Layout, after: _Text | _Action | None, start: int = 0, end: int | None = None
-    ) -> Sequence[int]:
-        """Ids of a stretch of the layout that holds no sampled ids: gaps `start` to `end`, both included.
-
-        Args:
-            layout: where everything goes.
-            after: the action that came before the stretch.
-            start: first gap.
-            end: last gap, which comes before an action; `None` for the layout's last one, the generation prompt.
-        """
-        chat = self._chat
-        gaps = layout.gaps[start : None if end is None else end + 1]
-        texts = [self._text(index, span) for index, span in layout.refs[start:end]]
-        if end is not None:
-            gaps = (*gaps[:-1], chat.before_action(gaps[-1]))
-        ids = chat.weave(gaps, texts)
-        if isinstance(after, _Action) and after.closed and chat.end_id in chat.structure(gaps[:1]):
-            return ids[ids.index(chat.end_id) + 1 :]  # the model wrote it: a second one would be the template's
-        return ids
-
-    def _text(self, index: int, span: int) -> str:
-        content = self._contents[index]
-        if isinstance(content, _Text) and span == WHOLE:
-            return content.whole
-        return content.spans[span]
-
-    def _act(self, ids: tuple[int, ...], logprobs: Sequence[float] | None) -> None:
-        if not self._waiting:
-            raise UsageError("act: the last turn has not been answered; call observe first")
-        self._tokens += ids
-        self._turns += [self._turn] * len(ids)
-        self._logprobs += [0.0] * len(ids) if logprobs is None else logprobs
-        self._contents.append(_Action(self._chat, ids))
+    def _finish_turn(self, text: str, ids: list[int]) -> None:
+        self._messages.append(Message("assistant", text))
+        self._contents.append(ids)
+        self._rendered += 1
         self._turn += 1
         self._waiting = False
 
-    def _append(self, ids: Sequence[int]) -> None:
+    def _breaks(self, glue: tuple[tuple[int, ...], ...]) -> bool:
+        """Whether the template renders what is already in the ledger differently now."""
+        known = len(self._seen)
+        rewritten = glue[:known] != self._seen
+        if self._chat.drops_thinking:
+            for i, message in enumerate(self._messages):
+                if message.role == "assistant" and THINK_END in message.content:
+                    kept = message.content.rpartition(THINK_END)[2].lstrip("\n")
+                    self._messages[i] = Message("assistant", kept)
+                    self._contents[i] = self._chat.encode(kept)
+                    rewritten = True
+        return rewritten
+
+    def _append_glue(self, ids: Sequence[int]) -> None:
+        # The model has ended its turn itself; the template's end of turn would be a second one.
+        if ids and self._tokens and self._tokens[-1] in self._chat.end_ids and ids[0] in self._chat.end_ids:
+            ids = ids[1:]
+        self._append(ids)
+
+    def _append(self, ids: Sequence[int], turn: int = CONTEXT, logprobs: Sequence[float] | None = None) -> None:
         self._tokens += ids
-        self._turns += [CONTEXT] * len(ids)
-        self._logprobs += [0.0] * len(ids)
+        self._turns += [turn] * len(ids)
+        self._logprobs += logprobs if logprobs is not None else [0.0] * len(ids)
+
+    def _close(self) -> None:
+        self._closed += self._sample()
 
     def _sample(self) -> tuple[Sample, ...]:
-        end = len(self._turns)
-        while end and self._turns[end - 1] == CONTEXT:
-            end -= 1
-        if not end:
+        last = next((i for i in range(len(self._turns) - 1, -1, -1) if self._turns[i] != CONTEXT), None)
+        if last is None:
             return ()
+        end = last + 1
         return (Sample(tuple(self._tokens[:end]), tuple(self._turns[:end]), tuple(self._logprobs[:end])),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from agentgym.env import TextEnv
 from agentgym.errors import UsageError
 from agentgym.types import Observation, Step, Task
