@@ -62,11 +62,15 @@ class OpenAIPolicy:
         if retries < 0 or concurrency < 1 or timeout <= 0:
             raise UsageError("retries must be 0 or more, concurrency at least 1, timeout above 0")
         self.model, self.base_url = model, base_url.rstrip("/")
-        self._key = os.environ.get(api_key_env, "")
+        self._key = os.environ.get(api_key_env, "").strip()
+        if not self._key.isascii() or not self._key.isprintable():
+            raise UsageError(f"the key in ${api_key_env} has characters that no header can carry")
         self._timeout, self._retries, self._backoff = timeout, retries, backoff
         self._concurrency, self._extra = concurrency, dict(extra or {})
         self._open: tuple[asyncio.AbstractEventLoop, httpx.AsyncClient, asyncio.Semaphore] | None = None
         self.retries_made = 0
+        # Asked for until a server says that it does not know them.
+        self._wishes: dict[str, Any] = {"logprobs": True, "return_token_ids": True}
 
     async def complete(self, requests: Sequence[Request]) -> list[Completion]:
         """Answer requests, side by side.
@@ -103,23 +107,28 @@ class OpenAIPolicy:
 
     async def _answer(self, request: Request) -> Completion:
         client, gate = self._client()
-        body = self._body(request)
         began = time.monotonic()
         attempt, reason = 0, ""
         async with gate:
             for attempt in range(self._retries + 1):
                 wait: float | None = None
+                wished = dict(self._wishes)
                 try:
-                    reply = await client.post(f"{self.base_url}/chat/completions", json=body)
+                    reply = await client.post(f"{self.base_url}/chat/completions", json=self._body(request, wished))
+                    refused = [name for name in wished if reply.status_code in (400, 422) and name in reply.text]
                     if reply.status_code in RETRIED:
                         reason, wait = self._refusal(reply), _asked_for(reply)
+                    elif refused:
+                        reason, wait = self._refusal(reply), 0.0
+                        for name in refused:
+                            self._wishes.pop(name, None)
                     elif reply.is_error:
                         raise PolicyError(self._refusal(reply))
                     else:
                         return read(reply, self.version, time.monotonic() - began)
-                except httpx.HTTPError as error:
+                except (httpx.HTTPError, httpx.InvalidURL) as error:
                     reason = f"{self.base_url}: {type(error).__name__}: {error}".rstrip(": ")
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     reason = f"{self.base_url}: the answer is not a chat completion: {error}"
                 if attempt == self._retries or _late(request, time.monotonic()):
                     break
@@ -130,7 +139,7 @@ class OpenAIPolicy:
                 await asyncio.sleep(min(pause, MAX_WAIT))
         raise PolicyError(self._scrub(f"{reason} (after {attempt + 1} tries)"))
 
-    def _body(self, request: Request) -> dict[str, Any]:
+    def _body(self, request: Request, wished: Mapping[str, Any]) -> dict[str, Any]:
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self.model,
@@ -139,7 +148,7 @@ class OpenAIPolicy:
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
             "seed": request.seed % 2**31,
-            "logprobs": True,
+            **wished,
         }
         if sampling.stop:
             body["stop"] = list(sampling.stop)
@@ -175,6 +184,8 @@ def read(reply: httpx.Response, version: int, seconds: float) -> Completion:
         ids = choice.get("token_ids")
         logprobs = tuple(float(step["logprob"]) for step in steps) if steps else None
         tokens = tuple(int(i) for i in ids) if ids else None
+        prompt_tokens = int(usage.get("prompt_tokens") or 0)
+        cached_tokens = int(details.get("cached_tokens") or 0)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
     if tokens is not None and logprobs is not None and len(tokens) != len(logprobs):
@@ -184,8 +195,8 @@ def read(reply: httpx.Response, version: int, seconds: float) -> Completion:
         tokens=tokens,
         logprobs=logprobs,
         finish="length" if choice.get("finish_reason") == "length" else "stop",
-        prompt_tokens=int(usage.get("prompt_tokens") or 0),
-        cached_tokens=int(details.get("cached_tokens") or 0),
+        prompt_tokens=prompt_tokens,
+        cached_tokens=cached_tokens,
         version=version,
         seconds=seconds,
     )

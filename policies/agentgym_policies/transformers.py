@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
@@ -60,6 +61,8 @@ class TransformersPolicy:
         weight = self.loaded.model.get_output_embeddings().weight
         head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self._arena = Arena(config.num_hidden_layers, config.num_key_value_heads, head_dim, weight.dtype, weight.device)
+        self._forgotten: deque[str] = deque()
+        self._stale = False
         # One thread: torch uses the cores itself, and two computations at once would only slow each other.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sampler")
 
@@ -77,12 +80,12 @@ class TransformersPolicy:
         return found
 
     def reset_cache(self) -> None:
-        """Forget all keys and values: they are of weights that are no more."""
-        self._arena.clear()
+        """Forget all keys and values before the next answer: they are of weights that are no more."""
+        self._stale = True
 
     def forget(self, trajectory: str) -> None:
-        """The trajectory is over; its row is free."""
-        self._arena.forget(trajectory)
+        """The trajectory is over; its row is free from the next answer on (the worker may be at it just now)."""
+        self._forgotten.append(trajectory)
 
     def close(self) -> None:
         """Stop the worker thread and free the cache."""
@@ -93,13 +96,27 @@ class TransformersPolicy:
 
     @torch.inference_mode()
     def _answer(self, requests: Sequence[Request]) -> list[Completion]:
+        if self._stale:
+            self._stale = False
+            self._arena.clear()
+        while self._forgotten:
+            self._arena.forget(self._forgotten.popleft())
+        now = time.monotonic()
+        late = {r.trajectory for r in requests if r.deadline is not None and r.deadline < now}
+        todo = [r for r in requests if r.trajectory not in late]
         try:
-            return self._generate(requests)
+            answers = iter(self._generate(todo) if todo else [])
         except (torch.OutOfMemoryError, MemoryError) as error:
             self._arena.clear()
             raise PolicyError(
                 f"out of memory while sampling {len(requests)} answers: lower rollout.slots, max_batch or limits.tokens"
             ) from error
+        except Exception:
+            # Rows may hold less than their ids say.
+            self._arena.clear()
+            raise
+        aborted = Completion("", (), (), finish="abort", version=self.version)
+        return [aborted if r.trajectory in late else next(answers) for r in requests]
 
     def _generate(self, requests: Sequence[Request]) -> list[Completion]:
         began = time.monotonic()

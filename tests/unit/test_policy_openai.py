@@ -125,10 +125,12 @@ def test_a_server_without_token_ids_gives_text(server: Any) -> None:
         (200, b"<html>not json", {}),
         (200, b'{"choices": []}', {}),
         (200, b'{"choices": [{"message": {"content": 7}}]}', {}),
+        (200, b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": [1]}}', {}),
+        (200, b"[" * 100_000, {}),
         "drop",
         "hang",
     ],
-    ids=["429", "500", "garbage", "no choices", "no text", "drop", "hang"],
+    ids=["429", "500", "garbage", "no choices", "no text", "odd usage", "deep", "drop", "hang"],
 )
 def test_what_may_pass_is_tried_again(server: Any, trouble: Any) -> None:
     server.script = [trouble, trouble]
@@ -151,6 +153,14 @@ def test_a_refusal_is_final(server: Any) -> None:
     with pytest.raises(PolicyError, match="no such model m"):
         ask(server)
     assert len(server.asked) == 1
+
+
+def test_a_server_that_does_not_know_a_field_is_asked_without_it(server: Any) -> None:
+    server.script = [(400, b'{"error": {"message": "unknown field return_token_ids"}}', {})]
+    (got,), _ = ask(server)
+    assert got.text == "go north"
+    assert ["return_token_ids" in a for a in server.asked] == [True, False]
+    assert all(a["logprobs"] for a in server.asked)
 
 
 def test_many_at_once(server: Any) -> None:

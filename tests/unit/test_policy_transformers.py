@@ -134,10 +134,15 @@ def test_greedy_top_p_stop_and_length() -> None:
 def test_a_request_past_its_deadline_is_aborted() -> None:
     policy = TransformersPolicy(loaded=LOADED)
     prompt = Ledger(LOADED.chat, [Message("user", "hello")]).prompt
-    request = Request("t", 0, (), Observation(""), 0, Sampling(max_tokens=500), prompt, deadline=time.monotonic() - 1)
-    (answer,) = asyncio.run(policy.complete([request]))
-    assert answer.finish == "abort"
-    assert len(answer.tokens or ()) == 1
+    late = Request("t", 0, (), Observation(""), 0, Sampling(max_tokens=500), prompt, deadline=time.monotonic() - 1)
+    soon = Request(
+        "u", 0, (), Observation(""), 0, Sampling(max_tokens=100_000), prompt, deadline=time.monotonic() + 0.3
+    )
+    calm = Request("v", 0, (), Observation(""), 0, Sampling(max_tokens=2), prompt)
+    answers = asyncio.run(policy.complete([late, soon, calm]))
+    assert [a.finish for a in answers] == ["abort", "abort", "length"]
+    assert [len(a.tokens or ()) for a in answers][::2] == [0, 2]
+    assert len(answers[1].tokens or ()) >= 1
 
 
 def test_the_model_s_own_attention_is_as_it_was() -> None:
