@@ -136,7 +136,14 @@ def test_a_request_past_its_deadline_is_aborted() -> None:
     prompt = Ledger(LOADED.chat, [Message("user", "hello")]).prompt
     late = Request("t", 0, (), Observation(""), 0, Sampling(max_tokens=500), prompt, deadline=time.monotonic() - 1)
     soon = Request(
-        "u", 0, (), Observation(""), 0, Sampling(max_tokens=100_000), prompt, deadline=time.monotonic() + 0.3
+        "u",
+        0,
+        (),
+        Observation(""),
+        0,
+        Sampling(temperature=0.0, max_tokens=1900),
+        prompt,
+        deadline=time.monotonic() + 0.3,
     )
     calm = Request("v", 0, (), Observation(""), 0, Sampling(max_tokens=2), prompt)
     answers = asyncio.run(policy.complete([late, soon, calm]))
