@@ -69,6 +69,8 @@ class EnvSpec:
     """Default keyword arguments of the class and of `tasks`."""
     extra: str | None = None
     """The optional extra that installs what it needs."""
+    components: tuple[str, ...] = ()
+    """Names of the reward components that its turns report; credit modules can ask for them as `reward.NAME`."""
     prepare: str | None = None
     """`"module:function"`, called as `function(tasks, workers, on_task)` before tasks are played, where making them
     ahead and side by side is worth it; `on_task()` after each."""

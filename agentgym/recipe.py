@@ -15,8 +15,14 @@ from pydantic import Field
 
 from agentgym import config, dialects, registry
 from agentgym.config import Config
+from agentgym.credit.columns import COMPONENT, PLAYED, REQUIRED
 from agentgym.credit.pipeline import Pipeline
+from agentgym.entries import entries
+from agentgym.env import Ability, EnvSpec
+from agentgym.errors import CreditError
 from agentgym.optim import LearnerConfig
+from agentgym.scorers import Scorer
+from agentgym.select import Selection
 
 
 class EnvConfig(Config):
@@ -129,6 +135,10 @@ class Recipe(Config):
     warmstart: WarmstartConfig = WarmstartConfig()
     credit: tuple[Mapping[str, Any], ...] = ({"use": "anchor-state"},)
     """Credit modules in order; each has `use` and its own parameters."""
+    scorers: tuple[Mapping[str, Any], ...] = ()
+    """Scorers in order: they add columns that credit modules read."""
+    selection: tuple[Mapping[str, Any], ...] = ()
+    """Selection modules in order: which tasks, attempts and trajectories take part."""
     trainer: TrainerConfig = TrainerConfig()
     eval: EvalConfig = EvalConfig()
 
@@ -136,11 +146,37 @@ class Recipe(Config):
         """The credit pipeline, with its column needs checked.
 
         Raises:
-            CreditError: a module needs a column that nothing before it writes.
+            CreditError: a module or scorer needs a column that nothing before it writes, or something that the
+                environment does not have.
         """
-        pipeline = Pipeline.from_config([dict(entry) for entry in self.credit])
-        pipeline.check()
+        spec = registry.spec(self.env.id)
+        pipeline = Pipeline.from_config(self.credit)
+        there = played_columns(spec)
+        for position, (name, scorer) in enumerate(self.open_scorers()):
+            missing = sorted(scorer.needs - there)
+            if missing:
+                raise CreditError(
+                    f"scorers.{position}: {name!r} needs the column {missing[0]!r}, which nothing before it writes "
+                    f"(there are {', '.join(sorted(there))})"
+                )
+            scorer.check(spec)
+            there |= scorer.written()
+        pipeline.check(there)
         return pipeline
+
+    def open_scorers(self) -> list[tuple[str, Scorer]]:
+        """The scorers by name, not yet at work."""
+        return entries("scorers", Scorer, self.scorers)
+
+    def open_selection(self) -> list[tuple[str, Selection]]:
+        """The selection modules by name, not yet at work."""
+        return entries("selection", Selection, self.selection)
+
+
+def played_columns(spec: EnvSpec) -> frozenset[str]:
+    """Columns of a table made from an environment's trajectories, played by a policy that gives log-probabilities."""
+    names = {*REQUIRED, *PLAYED, "logprob", *(COMPONENT + name for name in spec.components)}
+    return frozenset(names | ({"progress"} if Ability.PROGRESS in spec.abilities else set()))
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
@@ -161,3 +197,5 @@ def check_recipe(recipe: Recipe) -> None:
     spec = registry.spec(recipe.env.id)
     dialects.get(recipe.env.dialect or spec.dialect)
     recipe.pipeline()
+    for _, module in recipe.open_selection():
+        module.check(spec)

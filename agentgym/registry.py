@@ -22,8 +22,14 @@ if TYPE_CHECKING:
     from agentgym.env import EnvSpec, TextEnv
     from agentgym.tasks import TaskSet
 
-Kind = Literal["envs", "policies", "credit"]
-SINGULAR = {"envs": "environment", "policies": "policy", "credit": "credit module"}
+Kind = Literal["envs", "policies", "credit", "scorers", "selection"]
+SINGULAR = {
+    "envs": "environment",
+    "policies": "policy",
+    "credit": "credit module",
+    "scorers": "scorer",
+    "selection": "selection module",
+}
 
 
 @functools.cache

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agentgym import checkpoint, models, registry
 from agentgym.batch import Packed
-from agentgym.errors import StoreError, UsageError
+from agentgym.errors import CreditError, StoreError, UsageError
 from agentgym.evaluate import summarise
 from agentgym.host import HostPool
 from agentgym.learner import Learner, Mode
@@ -18,10 +19,15 @@ from agentgym.policy import Policy, Sampling
 from agentgym.progress import Progress
 from agentgym.recipe import Recipe
 from agentgym.rollout import Attempt, attempts, collect
+from agentgym.scorers import ScorerContext, Working
 from agentgym.seeding import derive
+from agentgym.select import Selecting, SelectionContext
 from agentgym.store import RunFolder
 from agentgym.track import Tracker
-from agentgym.types import Trajectory
+from agentgym.types import Task, Trajectory
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TIMED = ("seconds", "tokens_per_second")
 
@@ -51,6 +57,8 @@ class Session:
         )
         self.tracker = Tracker(run.path)
         self.step = 0
+        self.scorers: list[tuple[str, Working]] = []
+        self.selecting: list[tuple[str, Selecting]] = []
         self._demos: list[Trajectory] | None = None
 
     def __enter__(self) -> Session:
@@ -69,9 +77,30 @@ class Session:
             processes=recipe.rollout.processes,
             step_deadline=recipe.rollout.step_deadline,
         )
+        self._open_plugins()
         return self
 
+    def _open_plugins(self) -> None:
+        recipe = self.recipe
+        by_id: dict[str, Task] = {}
+
+        def task(name: str) -> Task:
+            if not by_id:  # At first use: a task set makes its tasks when they are asked for.
+                by_id.update((known.id, known) for known in [*self.tasks, *self.heldout])
+            if name not in by_id:
+                raise CreditError(f"{recipe.env.id} has no task {name!r} with these options")
+            return by_id[name]
+
+        scoring = ScorerContext(
+            task, self.loaded, recipe.seed, recipe.trainer.token_budget, models.cache_root() / "scorers"
+        )
+        choosing = SelectionContext(task, self.loaded, recipe.seed, recipe.env.id, recipe.env.options)
+        self.scorers = [(name, scorer.open(scoring)) for name, scorer in recipe.open_scorers()]
+        self.selecting = [(name, module.open(choosing)) for name, module in recipe.open_selection()]
+
     def __exit__(self, *_: object) -> None:
+        for named in self.scorers:
+            named[1].close()
         self.policy.close()
         self.hosts.close()
         self.tracker.close()
@@ -94,6 +123,10 @@ class Session:
         drawing = self.recipe.sampling
         sampling = Sampling(temperature=temperature, top_p=drawing.top_p, max_tokens=drawing.max_tokens)
         return self._collect(todo, label, self.policy, sampling)
+
+    def play_more(self, todo: Sequence[Attempt], label: str) -> list[Trajectory]:
+        """Play further training attempts, as selection modules want them."""
+        return self.play(todo, label, self.recipe.sampling.temperature)
 
     def demonstrations(self, count: int) -> list[Trajectory]:
         """The oracle's trajectories on the first `count` training tasks, with tokens to learn from."""
@@ -174,12 +207,19 @@ class Session:
     def save(self, stages_done: int) -> None:
         """A checkpoint: trainable weights, optimizer, and where the logs stand."""
         tensors, learner = self.learner.state()
+        scorers: list[dict[str, Any]] = []
+        for position, (name, scorer) in enumerate(self.scorers):
+            own, values = scorer.state()
+            tensors |= {f"scorer.{position}.{key}": value for key, value in own.items()}
+            scorers.append({"name": name, "state": values})
         meta = {
             "stages_done": stages_done,
             "log_step": self.step,
             "trajectories_offset": self.run.trajectories.offset,
             "base": self.loaded.fingerprint,
             "learner": learner,
+            "scorers": scorers,
+            "selection": [{"name": name, "state": module.state()} for name, module in self.selecting],
         }
         checkpoint.save(self.run.checkpoints, stages_done, tensors, meta)
 
@@ -197,12 +237,25 @@ class Session:
                 f"{found.path}: the checkpoint continues another base model than {self.recipe.model.ref!r} is now"
             )
         self.learner.load_state(found.tensors, found.meta["learner"])
+        self._restore_plugins(found.path, found.tensors, found.meta)
         self.policy.version = self.learner.version
         self.policy.reset_cache()
         self.step = int(found.meta["log_step"])
         self.run.trajectories.cut(int(found.meta["trajectories_offset"]))
         self.tracker.cut(self.step)
         return int(found.meta["stages_done"])
+
+    def _restore_plugins(self, path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+        for kind, there in (("scorers", self.scorers), ("selection", self.selecting)):
+            saved = [entry["name"] for entry in meta.get(kind, [])]
+            if saved != [name for name, _ in there]:
+                raise StoreError(f"{path}: the checkpoint has {kind} {saved}, the recipe {[name for name, _ in there]}")
+        for position, (_, scorer) in enumerate(self.scorers):
+            prefix = f"scorer.{position}."
+            own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+            scorer.load_state(own, meta["scorers"][position]["state"])
+        for position, (_, module) in enumerate(self.selecting):
+            module.load_state(meta["selection"][position]["state"])
 
     def finish(self) -> None:
         """Write the trained model as an ordinary model folder, so that anything can load it."""

@@ -8,12 +8,14 @@ remaining stages are run.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from agentgym.batch import TrainSequence, demonstrations, pack, sequences
 from agentgym.credit import TurnTable
+from agentgym.errors import CreditError
 from agentgym.progress import Progress, Silent
 from agentgym.recipe import Recipe
 from agentgym.rollout import attempts
@@ -119,7 +121,9 @@ def train_stage(s: Session, i: int) -> None:
     """One iteration: play groups of attempts, give every turn its credit, take the optimizer's steps."""
     cfg = s.recipe.trainer
     played, flat = sample_groups(s, i)
-    table = s.pipeline(TurnTable.from_trajectories(played))
+    for _, module in s.selecting:
+        played = module.extend(played, lambda todo: s.play_more(todo, f"play {i + 1}/{cfg.iterations}"), i)
+    table = credit_stage(s, played)
     advantages = table.per_trajectory("advantage", len(played))
     s.record(played, phase="train", iteration=i, advantages=advantages)
 
@@ -129,6 +133,10 @@ def train_stage(s: Session, i: int) -> None:
             training.setdefault(trajectory.group, []).extend(sequences(trajectory, advantage))
     count = sum(map(len, training.values()))
     metrics = s.metrics_of(played, "train") | {"train/flat_groups": flat, "train/sequences": count}
+    for name, scorer in s.scorers:
+        metrics |= {f"{name}/{key}": value for key, value in scorer.learn(played, table).items()}
+    for name, module in s.selecting:
+        metrics |= {f"{name}/{key}": value for key, value in module.metrics().items()}
 
     # A group stays together: its attempts begin alike, and what they share is computed once.
     groups = list(training.values())
@@ -145,6 +153,24 @@ def train_stage(s: Session, i: int) -> None:
         metrics |= learned
         s.progress.advance(1, loss=learned["learn/loss"])
     s.log(f"train:{i}", metrics)
+
+
+def credit_stage(s: Session, played: Sequence[Trajectory]) -> TurnTable:
+    """Select trajectories, ask the scorers for their columns, and run the credit modules; writes `advantage`."""
+    everything = table = TurnTable.from_trajectories(played, s.spec.components)
+    for _, module in s.selecting:
+        kept = module.keep(table)
+        if not kept.all():
+            table = table.where(kept)
+    chosen = table
+    for name, scorer in s.scorers:
+        try:
+            table = table.with_columns(scorer.score(played, table))
+        except CreditError as error:
+            raise CreditError(f"scorer {name!r}: {error}") from error
+    table = s.pipeline(table)
+    factor = math.prod(module.scale(everything, chosen) for _, module in s.selecting)
+    return table if factor == 1.0 else table.with_columns({"advantage": factor * table["advantage"]})
 
 
 def sample_groups(s: Session, i: int) -> tuple[list[Trajectory], int]:

@@ -13,7 +13,7 @@ from agentgym.cli.show import out_json, safe, say, settings, table
 
 Flag = Annotated[bool, Parameter(negative="")]
 Options = Annotated[list[str] | None, Parameter(name=["--option", "-o"], negative="")]
-Kind = Literal["envs", "policies", "credit"]
+Kind = Literal["envs", "policies", "credit", "scorers", "selection"]
 
 
 def list_(kind: Kind | None = None, *, json: Flag = False) -> int:
@@ -25,7 +25,7 @@ def list_(kind: Kind | None = None, *, json: Flag = False) -> int:
     """
     from agentgym.cli.catalog import catalog
 
-    kinds: tuple[Kind, ...] = (kind,) if kind else ("envs", "policies", "credit")
+    kinds: tuple[Kind, ...] = (kind,) if kind else ("envs", "policies", "credit", "scorers", "selection")
     found = {name: catalog(name) for name in kinds}
     if json:
         out_json(found)

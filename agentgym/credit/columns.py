@@ -26,6 +26,22 @@ REQUIRED: dict[str, Any] = {
 `done` is true in its last row; `state` is a 64-bit hash of the state key before the action; `tokens` counts the tokens
 of the action (0 from a text-only policy)."""
 
+PLAYED: dict[str, Any] = {
+    "success": np.bool_,
+    "fault": np.bool_,
+    "malformed": np.bool_,
+    "truncated": np.bool_,
+    "characters": np.int64,
+    "action": np.uint64,
+}
+"""Further columns of every table that is made from trajectories. `success` is the trajectory's, the same in all of its
+rows; `fault` is true where the action could not be read or the environment could not execute it, `malformed` where it
+could not be read; `truncated` where the answer hit its token limit; `characters` is the answer's length; `action` is a
+64-bit hash of what was executed (of the whole answer where nothing could be read)."""
+
+COMPONENT = "reward."
+"""Begins the names of columns that hold one named component of the turn reward, such as `reward.format`."""
+
 STRUCTURE = frozenset({"group", "trajectory", "turn", "outcome", "done"})
 """Columns whose rows must agree with each other: a module that writes one has the whole structure checked again."""
 

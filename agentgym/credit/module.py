@@ -25,6 +25,10 @@ class CreditModule(Config):
     writes: ClassVar[frozenset[str]] = frozenset({"advantage"})
     """Columns it returns: these, always all of them, and no others."""
 
+    def required(self) -> frozenset[str]:
+        """Columns that this module, with its parameters, needs beyond the required ones. `needs` unless overridden."""
+        return self.needs
+
     @abstractmethod
     def __call__(self, table: TurnTable) -> Mapping[str, NDArray[Any]]:
         """New columns `[n]`, finite everywhere. A pure function: the table is not changed."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentgym import registry
-from agentgym.config import parse
 from agentgym.credit.module import CreditModule
 from agentgym.credit.table import REQUIRED, TurnTable
+from agentgym.entries import entries
 from agentgym.errors import AgentgymError, CreditError
 
 
@@ -25,7 +25,7 @@ class Pipeline:
     modules: tuple[tuple[str, CreditModule], ...]
 
     @classmethod
-    def from_config(cls, entries: Sequence[Mapping[str, Any]]) -> Pipeline:
+    def from_config(cls, listed: Sequence[Mapping[str, Any]]) -> Pipeline:
         """`[{"use": "anchor-state", "gamma": 0.95}, ...]` as a pipeline.
 
         Raises:
@@ -33,18 +33,7 @@ class Pipeline:
             ConfigError: a parameter that the module does not have, or a wrong value.
             CreditError: an entry without `use`, or a name of something that is no credit module.
         """
-        made: list[tuple[str, CreditModule]] = []
-        for position, entry in enumerate(entries):
-            name = entry.get("use")
-            if not isinstance(name, str):
-                found = f"use = {entry['use']!r}" if "use" in entry else ", ".join(entry) or "nothing"
-                raise CreditError(f"credit.{position}: needs use = 'name of a credit module', has {found}")
-            found = registry.load("credit", name)
-            if not (isinstance(found, type) and issubclass(found, CreditModule)):
-                raise CreditError(f"credit.{position}: {name!r} is no credit module")
-            parameters = {k: v for k, v in entry.items() if k != "use"}
-            made.append((name, parse(found, parameters, f"credit.{position} ({name})")))
-        return cls(tuple(made))
+        return cls(tuple(entries("credit", CreditModule, listed)))
 
     def check(self, available: Iterable[str] = REQUIRED) -> None:
         """See that every module finds its columns, and that somebody writes `advantage`.
@@ -57,7 +46,7 @@ class Pipeline:
         """
         there = set(available)
         for position, (name, module) in enumerate(self.modules):
-            missing = sorted(module.needs - there)
+            missing = sorted(module.required() - there)
             if missing:
                 column = missing[0]
                 raise CreditError(

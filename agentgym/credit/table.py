@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -20,6 +19,7 @@ from agentgym.credit.columns import (
     check_values,
     coerce,
 )
+from agentgym.credit.reading import hash_state, read_turns
 from agentgym.credit.segments import Segments
 from agentgym.errors import CreditError
 from agentgym.types import Trajectory
@@ -65,12 +65,19 @@ class TurnTable:
         return cls({name: values[order] for name, values in made.items()})
 
     @classmethod
-    def from_trajectories(cls, played: Sequence[Trajectory]) -> TurnTable:
+    def from_trajectories(cls, played: Sequence[Trajectory], components: Sequence[str] = ()) -> TurnTable:
         """A row for each turn of the trajectories that can be trained on.
 
         Trajectories that met an infra error, or have no turns, are left out: they are in no statistic. Column
         `trajectory` is the position in `played` and `turn` the position in its turns, so that every row says where it
-        came from; `per_trajectory` brings a column back. `outcome` is `Trajectory.score`.
+        came from; `per_trajectory` brings a column back. `outcome` is `Trajectory.score`. Besides the required columns
+        there are those of `PLAYED`, and `progress` and `logprob` (summed over the action's tokens) where every turn
+        has them.
+
+        Args:
+            played: trajectories, in any order.
+            components: named reward components that must have a column `reward.NAME`; those that turns report have
+                one anyhow. A turn that does not report a component has 0 of it: components sum to the reward.
 
         Raises:
             CreditError: a reward or score is not finite; names the trajectory and the turn.
@@ -98,7 +105,8 @@ class TurnTable:
                 rows["done"].append(number + 1 == len(trajectory.turns))
                 rows["state"].append(states[key])
                 rows["tokens"].append(len(turn.completion.tokens or ()))
-        return cls.build({name: np.asarray(values, dtype=REQUIRED[name]) for name, values in rows.items()})
+        required = {name: np.asarray(values, dtype=REQUIRED[name]) for name, values in rows.items()}
+        return cls.build({**required, **read_turns(played, components)})
 
     @classmethod
     def from_rewards(
@@ -195,6 +203,17 @@ class TurnTable:
             check_structure(table._columns)
         return table
 
+    def where(self, rows: NDArray[np.bool_]) -> TurnTable:
+        """The table of some trajectories only, as if the others had not been played.
+
+        Args:
+            rows: `[n]`; all turns of a trajectory, or none.
+
+        Raises:
+            CreditError: a trajectory is cut up.
+        """
+        return TurnTable({name: values[rows] for name, values in self._columns.items()})
+
     def per_trajectory(self, name: str, count: int) -> list[Column | None]:
         """A column cut up by trajectory: entry i for `trajectory` i, `None` where the table has no such trajectory.
 
@@ -213,12 +232,3 @@ class TurnTable:
         for number, part in zip(numbers.tolist(), np.split(values, starts[1:]), strict=bool(len(numbers))):
             cut[number] = part
         return cut
-
-
-def hash_state(key: str) -> int:
-    """64-bit hash of a state key, equal on every machine.
-
-    States are compared within a group only: among the m different states of a group the chance that any two share a
-    hash is about m^2 / 2^65, or 3e-12 for ten thousand.
-    """
-    return int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 
+from agentgym import registry
 from agentgym.credit import CreditModule, TurnTable
 from agentgym.credit.anchor_state import AnchorState
-from agentgym.credit.discounted_return import DiscountedReturn
 from agentgym.credit.dr_grpo import DrGrpo
 from agentgym.credit.grpo import Grpo
-from agentgym.credit.outcome import Outcome
 from agentgym.credit.reinforce_pp import ReinforcePP
 from agentgym.credit.rloo import Rloo
 
@@ -23,17 +24,70 @@ ANCHORS = [
     for gamma, weight in ((0.95, 1.0), (1.0, 0.5), (0.0, 2.0))
 ]
 GROUP_RELATIVE: list[CreditModule] = [Grpo(), DrGrpo(), Rloo(), ReinforcePP(baseline="group")]
+
+
+def make(name: str, **parameters: Any) -> tuple[str, CreditModule]:
+    return name, registry.load("credit", name)(**parameters)
+
+
+JUDGED: list[tuple[str, CreditModule]] = []
+FORMAT = {"column": "reward.format", "weight": 0.5, "threshold": 1.0}
+TOOL = {"column": "reward.tool", "weight": 2.0}
+
 MODULES: list[tuple[str, CreditModule]] = [
-    ("outcome", Outcome()),
-    ("discounted-return", DiscountedReturn(gamma=0.9)),
-    ("discounted-return", DiscountedReturn()),
-    ("grpo", Grpo()),
-    ("dr-grpo", DrGrpo()),
-    ("rloo", Rloo()),
-    ("reinforce++", ReinforcePP()),
-    ("reinforce++", ReinforcePP(baseline="group")),
+    make("outcome"),
+    make("discounted-return", gamma=0.9),
+    make("discounted-return"),
+    make("grpo"),
+    make("dr-grpo"),
+    make("rloo"),
+    make("reinforce++"),
+    make("reinforce++", baseline="group"),
     *(("anchor-state", module) for module in ANCHORS),
+    make("turn-group"),
+    make("turn-group", gamma=0.5, mode="mean_std_norm"),
+    make("gae"),
+    make("gae", gamma=0.9, lam=0.5, whiten=True),
+    make("min-form"),
+    make("min-form", tau=1.0, column="judge_score"),
+    make("gated-accumulation"),
+    make("gated-accumulation", low=[FORMAT, TOOL], threshold=0.5),
+    make("hierarchical-gate", levels=[{"columns": {"reward": 1.0}}]),
+    make(
+        "hierarchical-gate",
+        levels=[
+            {"columns": {"reward.format": 0.5, "reward.tool": 1.0}, "threshold": 1.0},
+            {"columns": {"reward.tool": -1.0}, "threshold": 0.0},
+            {"columns": {"reward": 1.0}},
+        ],
+    ),
+    make("information-gain"),
+    make("information-gain", normalise="separate", gamma=0.5),
+    make("information-gain", normalise="return", format_penalty=-1.0),
+    make("log-ratio-td"),
+    make("log-ratio-td", weight=0.5, outcome_weight=0.0),
+    make("progress"),
+    make("progress", alpha=2.0, beta=0.0, outcome_weight=1.0),
+    make("implicit-step"),
+    make("implicit-step", baseline="grpo", step_weight=0.5),
+    make("implicit-step", step_statistics="first_rows"),
+    make("implicit-process"),
+    make("implicit-process", process_weight=0.5, gamma=0.9),
+    make("entropy-modulated"),
+    make("entropy-modulated", k=0.5, k_future=2.0, zeta=1.0),
+    make("potential"),
+    make("potential", weight=0.5, gamma=0.9, initial=0.25, terminal="keep"),
+    make("format"),
+    make("format", bonus=0.2, penalty=1.0, into="reward"),
+    make("length", free=3, limit=12),
+    make("length", free=0, limit=5, unit="characters", penalty=0.5, into="outcome"),
+    make("invalid-action"),
+    make("invalid-action", penalty=1.0, into="reward"),
+    *JUDGED,
 ]
+
+CASES = settings(max_examples=int(os.environ.get("AGENTGYM_CREDIT_EXAMPLES", "200")), deadline=None)
+"""`AGENTGYM_CREDIT_EXAMPLES=1000 pytest tests/unit/credit` tries more."""
 
 numbers = st.one_of(st.sampled_from([0.0, 0.0, 1.0, -0.1, 0.1]), st.floats(-10, 10, width=32))
 
@@ -46,7 +100,7 @@ def tables(draw: st.DrawFn, longest: int = 6) -> dict[str, np.ndarray[Any, Any]]
     n = sum(lengths)
     trajectory = np.repeat(np.arange(len(lengths)), lengths)
     outcomes = draw(st.lists(numbers, min_size=len(lengths), max_size=len(lengths)))
-    return {
+    required = {
         "group": np.repeat(np.arange(len(shape)), [sum(group) for group in shape]),
         "trajectory": trajectory,
         "turn": np.concatenate([np.arange(length) for length in lengths]),
@@ -54,11 +108,58 @@ def tables(draw: st.DrawFn, longest: int = 6) -> dict[str, np.ndarray[Any, Any]]
         "outcome": np.array(outcomes)[trajectory],
         "done": np.append(trajectory[1:] != trajectory[:-1], True),
         "state": np.array(draw(st.lists(st.integers(0, 4), min_size=n, max_size=n)), dtype=np.uint64) * 2**61,
-        "tokens": np.ones(n, dtype=np.int64),
+        "tokens": np.array(draw(st.lists(st.integers(0, 20), min_size=n, max_size=n)), dtype=np.int64),
+    }
+    return {**required, **further(draw, required["done"], trajectory)}
+
+
+def further(draw: st.DrawFn, done: np.ndarray[Any, Any], trajectory: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Columns that trajectories and scorers bring."""
+    n = len(done)
+
+    def column(values: st.SearchStrategy[Any]) -> np.ndarray[Any, Any]:
+        return np.array(draw(st.lists(values, min_size=n, max_size=n)))
+
+    unit = st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1, width=32))
+    logprob = column(st.floats(-8, 0, width=32)).astype(np.float64)
+    before = np.where(np.append(True, done[:-1]), column(st.floats(-8, 0, width=32)), np.append(0.0, logprob[:-1]))
+    malformed = column(st.booleans())
+    return {
+        "success": column(st.booleans())[trajectory],
+        "malformed": malformed,
+        "fault": malformed | column(st.booleans()),
+        "truncated": column(st.booleans()),
+        "characters": column(st.integers(0, 20)),
+        "action": column(st.integers(0, 3)).astype(np.uint64),
+        "logprob": column(st.floats(-8, 0, width=32)),
+        "progress": column(unit),
+        "reward.format": column(unit),
+        "reward.tool": column(numbers),
+        "answer_logprob": logprob,
+        "answer_logprob_before": before,
+        "progress_score": column(numbers),
+        "value": column(numbers),
+        "implicit_reward": column(numbers),
+        "entropy": column(st.floats(0, 5, width=32)),
+        "judge_score": column(unit),
+        "tool_correctness": column(st.floats(-3, 3, width=32)),
+        "tool_format": column(st.booleans()),
+        "redundant": column(st.booleans()),
+        "useful": column(st.booleans()),
+        "partial": column(unit)[trajectory],
+        "visits": column(st.integers(0, 9)),
+        "iteration": np.full(n, draw(st.integers(0, 200))),
+        "advantage": column(numbers),
     }
 
 
 def as_rows(table: TurnTable) -> list[dict[str, Any]]:
     """The table as the plain-loop reference wants it."""
-    names = ("group", "trajectory", "turn", "reward", "outcome", "state")
+    names = table.columns
     return [dict(zip(names, row, strict=True)) for row in zip(*(table[name].tolist() for name in names), strict=True)]
+
+
+def furnished(table: TurnTable) -> TurnTable:
+    """The table with a column of zeros for each that a module may need and that it lacks."""
+    needed = {name for _, module in MODULES for name in module.required()}
+    return table.with_columns({name: np.zeros(len(table)) for name in needed if name not in table})

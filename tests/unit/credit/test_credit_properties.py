@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import importlib.metadata as metadata
 import pkgutil
 
 import numpy as np
 import pytest
-from credit_cases import ANCHORS, GROUP_RELATIVE, MODULES, as_rows, tables
-from credit_reference import MODULES as REFERENCE
-from hypothesis import given, settings
+from credit_cases import ANCHORS, CASES, GROUP_RELATIVE, MODULES, as_rows, furnished, tables
+from credit_reference import MODULES as ESTIMATORS
+from credit_reference_shapers import MODULES as SHAPERS
+from credit_reference_turns import MODULES as OF_TURNS
+from hypothesis import given
 from hypothesis import strategies as st
 
 import agentgym.credit
@@ -23,6 +26,8 @@ from agentgym.credit.grpo import Grpo
 from agentgym.credit.outcome import Outcome
 
 TOLERANCE = 1e-9
+SUITE = "agentgym-suite"
+REFERENCE = {**ESTIMATORS, **OF_TURNS, **SHAPERS}
 
 
 def close(found, expected):
@@ -34,23 +39,24 @@ def close(found, expected):
 
 
 def test_every_shipped_module_is_covered():
-    shipped = {"outcome", "discounted-return", "grpo", "dr-grpo", "rloo", "reinforce++", "anchor-state"}
-    assert shipped <= set(registry.names("credit"))
+    shipped = {point.name for point in metadata.entry_points(group="agentgym.credit") if point.dist.name == SUITE}
     assert shipped == {name for name, _ in MODULES} == set(REFERENCE)
     for name, module in MODULES:
         assert isinstance(module, registry.load("credit", name))
 
 
-@settings(max_examples=200, deadline=None)
+@CASES
 @given(tables())
 def test_equal_to_the_plain_loops(columns):
     table = TurnTable(columns)
+    rows = as_rows(table)
     for name, module in MODULES:
-        expected = REFERENCE[name](as_rows(table), **module.model_dump())
-        np.testing.assert_allclose(module(table)["advantage"], expected, rtol=0, atol=TOLERANCE, err_msg=str(module))
+        expected, found = REFERENCE[name](rows, **module.model_dump()), module(table)
+        for column, values in (expected if isinstance(expected, dict) else {"advantage": expected}).items():
+            np.testing.assert_allclose(found[column], values, rtol=1e-9, atol=TOLERANCE, err_msg=f"{column}: {module}")
 
 
-@settings(max_examples=200, deadline=None)
+@CASES
 @given(tables())
 def test_columns_are_whole_and_finite_and_the_table_is_untouched(columns):
     table = TurnTable(columns)
@@ -64,7 +70,7 @@ def test_columns_are_whole_and_finite_and_the_table_is_untouched(columns):
             assert table[name].tolist() == values.tolist()
 
 
-@settings(max_examples=200, deadline=None)
+@CASES
 @given(tables(), st.randoms(use_true_random=False))
 def test_permutation_of_rows_groups_and_trajectories_changes_nothing(columns, random):
     n = len(columns["turn"])
@@ -92,7 +98,7 @@ def test_permutation_of_rows_groups_and_trajectories_changes_nothing(columns, ra
             assert (same == (expected["step_group"][:, None] == expected["step_group"])).all()
 
 
-@settings(max_examples=200, deadline=None)
+@CASES
 @given(tables(), st.floats(-100, 100), st.data())
 def test_a_constant_added_to_a_group_changes_no_group_relative_advantage(columns, constant, data):
     group = data.draw(st.sampled_from(sorted(set(columns["group"].tolist()))))
@@ -106,7 +112,7 @@ def test_a_constant_added_to_a_group_changes_no_group_relative_advantage(columns
         np.testing.assert_allclose(found[~alone], expected[~alone], rtol=0, atol=1e-6)
 
 
-@settings(max_examples=200, deadline=None)
+@CASES
 @given(tables(longest=1))
 def test_one_turn_trajectories_reduce_to_the_outcome_estimator(columns):
     columns["reward"] = columns["outcome"]
@@ -124,7 +130,7 @@ def test_one_turn_trajectories_reduce_to_the_outcome_estimator(columns):
     close(credit["step_advantage"], DrGrpo()(table)["advantage"])
 
 
-@settings(max_examples=200, deadline=None)
+@CASES
 @given(tables())
 def test_weight_zero_is_the_episode_level_alone(columns):
     table = TurnTable(columns)
@@ -134,7 +140,7 @@ def test_weight_zero_is_the_episode_level_alone(columns):
         assert credit["episode_advantage"].tolist() == module(table)["episode_advantage"].tolist()
 
 
-@settings(max_examples=200, deadline=None)
+@CASES
 @given(tables())
 def test_group_relative_advantages_of_a_group_sum_to_zero(columns):
     table = TurnTable(columns)
@@ -155,7 +161,7 @@ def test_a_group_of_one_or_of_equal_outcomes_gets_exactly_zero(module):
 
 @pytest.mark.parametrize(("name", "module"), MODULES, ids=lambda v: str(v))
 def test_no_rows_give_no_rows(name, module):
-    new = module(TurnTable.from_trajectories([]))
+    new = module(furnished(TurnTable.from_trajectories([])))
     assert {len(values) for values in new.values()} == {0}
 
 
@@ -165,7 +171,7 @@ def test_extreme_rewards_stay_finite(name, module, size):
     table = TurnTable.from_rewards(
         [[[size, size], [-size]], [[size]]], states=[[["a", "a"], ["a"]], [["a"]]], outcomes=[[size, -size], [0.0]]
     )
-    for values in module(table).values():
+    for values in module(furnished(table)).values():
         assert np.isfinite(values).all()
 
 
