@@ -19,12 +19,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from credit_reference import MODULES
+from credit_reference import MODULES as ESTIMATORS
+from credit_reference_shapers import MODULES as SHAPERS
+from credit_reference_turns import MODULES as OF_TURNS
 
 from agentgym import registry
 from agentgym.credit import CreditModule, TurnTable
 from agentgym.seeding import generator
 
+MODULES: dict[str, Callable[..., Any]] = {**ESTIMATORS, **OF_TURNS, **SHAPERS}
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("outcome", {}),
     ("discounted-return", {"gamma": 0.95}),
@@ -35,7 +38,27 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("reinforce++", {"baseline": "group"}),
     ("anchor-state", {}),
     ("anchor-state", {"mode": "mean_std_norm", "episode_statistics": "rows"}),
+    ("turn-group", {}),
+    ("gae", {}),
+    ("min-form", {}),
+    ("gated-accumulation", {"low": [{"column": "reward.format"}, {"column": "reward.tool"}]}),
+    (
+        "hierarchical-gate",
+        {"levels": [{"columns": {"reward.format": 1.0}, "threshold": 1.0}, {"columns": {"reward": 1.0}}]},
+    ),
+    ("information-gain", {}),
+    ("information-gain", {"normalise": "return"}),
+    ("log-ratio-td", {}),
+    ("progress", {}),
+    ("implicit-step", {}),
+    ("implicit-process", {}),
+    ("entropy-modulated", {}),
+    ("potential", {}),
+    ("format", {}),
+    ("length", {"free": 20, "limit": 50}),
+    ("invalid-action", {}),
 ]
+"""Modules with the parameters that matter for their cost; the rest are at their defaults."""
 
 
 def columns(turns: int, seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
@@ -61,6 +84,42 @@ def columns(turns: int, seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
         "done": done,
         "state": codes[(place + group.astype(np.uint64) * np.uint64(31)) % np.uint64(4096)],
         "tokens": rng.integers(1, 60, size=turns),
+        **further(rng, turns, trajectory, done),
+    }
+
+
+def further(rng: np.random.Generator, n: int, trajectory: np.ndarray[Any, Any], done: np.ndarray[Any, Any]) -> Any:
+    """Columns that trajectories and scorers bring."""
+    logprob = -rng.exponential(2.0, size=n)
+    starts = np.append(True, done[:-1])
+    malformed = rng.random(n) < 0.05
+    return {
+        "success": (rng.random(int(trajectory[-1]) + 1) < 0.4)[trajectory],
+        "malformed": malformed,
+        "fault": malformed | (rng.random(n) < 0.1),
+        "truncated": rng.random(n) < 0.02,
+        "characters": rng.integers(1, 200, size=n),
+        "action": rng.integers(0, 50, size=n).astype(np.uint64),
+        "logprob": -rng.exponential(5.0, size=n),
+        "progress": rng.random(n),
+        "reward.format": rng.random(n),
+        "reward.tool": rng.normal(size=n),
+        "answer_logprob": logprob,
+        "answer_logprob_before": np.where(starts, -rng.exponential(3.0, size=n), np.append(0.0, logprob[:-1])),
+        "progress_score": rng.normal(size=n),
+        "value": rng.random(n),
+        "implicit_reward": rng.normal(size=n),
+        "entropy": rng.exponential(1.0, size=n),
+        "judge_score": rng.random(n),
+        "tool_correctness": rng.uniform(-3, 3, size=n),
+        "tool_format": rng.random(n) < 0.9,
+        "redundant": rng.random(n) < 0.3,
+        "useful": rng.random(n) < 0.5,
+        "partial": rng.random(int(trajectory[-1]) + 1)[trajectory],
+        "visits": rng.integers(0, 30, size=n),
+        "iteration": np.full(n, 10),
+        "advantage": rng.normal(size=n),
+        "anchor": rng.integers(0, 50, size=n),
     }
 
 
@@ -85,7 +144,7 @@ def megabytes(call: Callable[[], Any]) -> float:
 
 def measure(small: int, large: int) -> list[dict[str, Any]]:
     tables = {n: TurnTable(columns(n)) for n in (small, large)}
-    names = ("group", "trajectory", "turn", "reward", "outcome", "state")
+    names = tables[small].columns
     lists = [tables[small][name].tolist() for name in names]
     rows = [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)]
     return [measure_one(name, parameters, tables[small], tables[large], rows) for name, parameters in VARIANTS]
@@ -98,17 +157,20 @@ def measure_one(
     at_small = seconds(lambda: module(fresh(small)), repeats=10)
     at_large = seconds(lambda: module(fresh(large)))
     began = time.process_time()
-    expected = MODULES[name](rows, **parameters)
+    expected = MODULES[name](rows, **module.model_dump())
     loop = time.process_time() - began
+    found = module(small)
+    whole = expected if isinstance(expected, dict) else {"advantage": expected}
+    difference = max(float(np.abs(found[column] - np.asarray(values)).max()) for column, values in whole.items())
     return {
-        "module": name + "".join(f" {v}" for v in parameters.values()),
+        "module": name + "".join(f" {v}" for v in parameters.values() if isinstance(v, str)),
         "small_s": at_small,
         "large_s": at_large,
         "growth": at_large / at_small,
         "large_mb": megabytes(lambda: module(fresh(large))),
         "loop_small_s": loop,
         "times_faster": loop / at_small,
-        "difference": float(np.abs(module(small)["advantage"] - np.asarray(expected)).max()),
+        "difference": difference,
     }
 
 

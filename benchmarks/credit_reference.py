@@ -122,6 +122,7 @@ def anchor_state(
     step_weight: float = 1.0,
     mode: str = "mean_norm",
     episode_statistics: str = "trajectories",
+    keys: str = "state",
 ) -> list[float]:
     group_keys = [row["group"] for row in rows]
     if episode_statistics == "rows":
@@ -132,7 +133,7 @@ def anchor_state(
             [row["group"] for row in once.values()], [row["outcome"] for row in once.values()], mode, lambda v, s: v / s
         )
         episode = spread(rows, dict(zip(once, compared, strict=True)))
-    anchors = [(row["group"], row["state"]) for row in rows]
+    anchors = [(row["group"], row["anchor" if keys == "similar" else "state"]) for row in rows]
     step = compare(anchors, discounted_return(rows, gamma), mode, lambda _v, _s: 0.0)
     return [e + step_weight * s for e, s in zip(episode, step, strict=True)]
 

@@ -185,10 +185,12 @@ def implicit_process(rows: Sequence[Row], process_weight: float, gamma: float) -
     group, single = peers(rows), alone(rows)
     turns = by_trajectory(rows)
     means = {i: mean([rows[n]["implicit_reward"] for n in numbers]) for i, numbers in turns.items()}
-    group_of = {row["trajectory"]: row["group"] for row in rows}
+    members: dict[int, set[int]] = defaultdict(set)
+    for row in rows:
+        members[row["group"]].add(row["trajectory"])
     against = [0.0] * len(rows)
     for n, row in enumerate(rows):
-        others = [m for j, m in means.items() if group_of[j] == row["group"] and j != row["trajectory"]]
+        others = [means[j] for j in members[row["group"]] if j != row["trajectory"]]
         against[n] = row["implicit_reward"] - (mean(others) if others else 0.0)
     process = returns_of(rows, against, gamma)
     advantage = [0.0] * len(rows)
@@ -205,13 +207,15 @@ def entropy_modulated(rows: Sequence[Row], k: float, k_future: float, zeta: floa
     if not rows:
         return {"advantage": []}
     raw = [row["entropy"] for row in rows]
-    h = [(x - min(raw)) / (max(raw) - min(raw) + 1e-8) for x in raw]
+    least, most = min(raw), max(raw)
+    h = [(x - least) / (most - least + 1e-8) for x in raw]
     scale = mean([math.exp(-k * x) for x in h]) + 1e-8
     changed = [row["advantage"] * math.exp(-k * x) / scale for row, x in zip(rows, h, strict=True)]
     for numbers in by_trajectory(rows).values():
         for n, following in pairwise(numbers):
             changed[n] += zeta * math.exp(-k_future * h[following])
-    return {"advantage": [x - mean(changed) for x in changed]}
+    middle = mean(changed)
+    return {"advantage": [x - middle for x in changed]}
 
 
 def potential(rows: Sequence[Row], column: str, weight: float, gamma: float, initial: float, terminal: str) -> Columns:

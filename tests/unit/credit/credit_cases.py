@@ -44,6 +44,7 @@ MODULES: list[tuple[str, CreditModule]] = [
     make("reinforce++"),
     make("reinforce++", baseline="group"),
     *(("anchor-state", module) for module in ANCHORS),
+    make("anchor-state", keys="similar"),
     make("turn-group"),
     make("turn-group", gamma=0.5, mode="mean_std_norm"),
     make("gae"),
@@ -150,6 +151,7 @@ def further(draw: st.DrawFn, done: np.ndarray[Any, Any], trajectory: np.ndarray[
         "visits": column(st.integers(0, 9)),
         "iteration": np.full(n, draw(st.integers(0, 200))),
         "advantage": column(numbers),
+        "anchor": column(st.integers(0, 2)),
     }
 
 
