@@ -1,4 +1,4 @@
-"""The command line: `agentgym list | check | play | eval | train | resume | report | doctor`.
+"""The command line: `agentgym list | check | play | eval | train | resume | report | credit | doctor`.
 
 Commands import what they need when they run, so that `agentgym --help` answers at once. What a person can fix is one
 line on the error stream and exit code 2; a broken world or store is 1; Ctrl-C is 130.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from agentgym import __version__
-from agentgym.cli import evaluating, exploring, machine, training
+from agentgym.cli import credit, evaluating, exploring, machine, training
 from agentgym.errors import AgentgymError, MissingExtraError, UsageError
 
 EPILOGUE = "Examples:\n\n    agentgym list\n\n    agentgym train recipes/quickstart.toml\n\n    agentgym COMMAND --help"
@@ -58,7 +58,14 @@ app.command(
 )
 app.command(training.resume, help_epilogue=_example("agentgym resume runs/quickstart"), sort_key=6)
 app.command(training.report, help_epilogue=_example("agentgym report runs/quickstart"), sort_key=7)
-app.command(machine.doctor, help_epilogue=_example("agentgym doctor"), sort_key=8)
+app.command(
+    credit.credit,
+    help_epilogue=_example(
+        "agentgym credit runs/quickstart --use grpo", "agentgym credit runs/quickstart -p anchor-state.gamma=1.0"
+    ),
+    sort_key=8,
+)
+app.command(machine.doctor, help_epilogue=_example("agentgym doctor"), sort_key=9)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -32,7 +32,8 @@ class AnchorState(CreditModule):
     depends on the environment and is not measured here.
 
     Source: GiGPO, arXiv 2505.10978, eqs. 3, 6, 7 and 8. Verified: numbers of the authors' code in both modes and with
-    both statistics are reproduced within 1e-5. Not here: that code's grouping of states that are nearly equal.
+    both statistics are reproduced within 1e-5. That code's grouping of states that are nearly equal is made by the
+    scorer `similar-states`: it needs their texts.
 
     >>> table = TurnTable.from_rewards([[[0.0, 1.0], [0.0]]], states=[[["hall", "cellar"], ["hall"]]])
     >>> credit = AnchorState(gamma=0.5)(table)
@@ -52,10 +53,17 @@ class AnchorState(CreditModule):
     """Whether comparisons are divided by the deviation."""
     episode_statistics: Literal["trajectories", "rows"] = "trajectories"
     """What counts once in the group's mean and deviation: a trajectory, or each of its turns (the authors' choice)."""
+    keys: Literal["state", "similar"] = "state"
+    """Which turns share an anchor: those of equal states, or of equal `anchor`, a column of whole numbers that the
+    scorer `similar-states` writes: states that are nearly equal."""
+
+    def required(self) -> frozenset[str]:
+        """`anchor` with `keys = "similar"`, else nothing."""
+        return frozenset({"anchor"}) if self.keys == "similar" else frozenset()
 
     def __call__(self, table: TurnTable) -> Mapping[str, NDArray[Any]]:
         """Writes `advantage`, its two parts, and `step_group`, the number of the turn's anchor."""
-        anchors = table.groups.split(table["state"])
+        anchors = table.groups.split(table["anchor" if self.keys == "similar" else "state"])
         returns = discounted_returns(table["reward"], table.trajectories, self.gamma)
         step = self._compare(anchors, returns)
         if self.episode_statistics == "rows":

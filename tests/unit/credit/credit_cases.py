@@ -30,7 +30,6 @@ def make(name: str, **parameters: Any) -> tuple[str, CreditModule]:
     return name, registry.load("credit", name)(**parameters)
 
 
-JUDGED: list[tuple[str, CreditModule]] = []
 FORMAT = {"column": "reward.format", "weight": 0.5, "threshold": 1.0}
 TOOL = {"column": "reward.tool", "weight": 2.0}
 
@@ -84,7 +83,26 @@ MODULES: list[tuple[str, CreditModule]] = [
     make("length", free=0, limit=5, unit="characters", penalty=0.5, into="outcome"),
     make("invalid-action"),
     make("invalid-action", penalty=1.0, into="reward"),
-    *JUDGED,
+    make("novelty"),
+    make("novelty", episodic="first", combine="sum", into="both"),
+    make("novelty", episodic="elliptical", combine="episodic", weight=1.0),
+    make("novelty", combine="global"),
+    make("likelihood"),
+    make("likelihood", weight=0.5, scale="probability"),
+    make("scheduled-mix"),
+    make("scheduled-mix", start=1.0, end=0.25, steps=150),
+    make("renorm"),
+    make("renorm", weight=0.5, outcome_weight=0.0, column="progress"),
+    make("tool-correctness"),
+    make("tool-correctness", weight=0.5, format_weight=2.0, into="reward"),
+    make("behaviour-step"),
+    make("behaviour-step", threshold=0.5, penalty=2.0, cap=0.25, bonus=1.0, enough=2),
+    make("citation-rubric"),
+    make("citation-rubric", threshold=0.0, alpha=0.5, normalise=True),
+    make("partial-success"),
+    make("partial-success", weight=2.0),
+    make("subgoal"),
+    make("subgoal", threshold=None, power=1.0, weight=1.0, into="both"),
 ]
 
 CASES = settings(max_examples=int(os.environ.get("AGENTGYM_CREDIT_EXAMPLES", "200")), deadline=None)
@@ -134,8 +152,9 @@ def further(draw: st.DrawFn, done: np.ndarray[Any, Any], trajectory: np.ndarray[
         "action": column(st.integers(0, 3)).astype(np.uint64),
         "logprob": column(st.floats(-8, 0, width=32)),
         "progress": column(unit),
-        "reward.format": column(unit),
-        "reward.tool": column(numbers),
+        # Multiples of 1/8 add up without rounding: a gate's threshold is met in any order of summation.
+        "reward.format": column(st.integers(0, 8)) / 8,
+        "reward.tool": column(st.integers(-80, 80)) / 8,
         "answer_logprob": logprob,
         "answer_logprob_before": before,
         "progress_score": column(numbers),
