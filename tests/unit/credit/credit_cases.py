@@ -105,73 +105,77 @@ MODULES: list[tuple[str, CreditModule]] = [
     make("subgoal", threshold=None, power=1.0, weight=1.0, into="both"),
 ]
 
-CASES = settings(max_examples=int(os.environ.get("AGENTGYM_CREDIT_EXAMPLES", "200")), deadline=None)
-"""`AGENTGYM_CREDIT_EXAMPLES=1000 pytest tests/unit/credit` tries more."""
-
-numbers = st.one_of(st.sampled_from([0.0, 0.0, 1.0, -0.1, 0.1]), st.floats(-10, 10, width=32))
+CASES = settings(max_examples=int(os.environ.get("AGENTGYM_CREDIT_EXAMPLES", "1000")), deadline=None)
+"""`AGENTGYM_CREDIT_EXAMPLES=100 pytest tests/unit/credit` is quicker."""
 
 
 @st.composite
 def tables(draw: st.DrawFn, longest: int = 6) -> dict[str, np.ndarray[Any, Any]]:
-    """Columns of a table with few states, so that they repeat: groups of any size, lengths of any spread."""
+    """Columns of a table with few states, so that they repeat: groups of any size, lengths of any spread.
+
+    Shapes are drawn (and shrink); values come from a drawn seed, because drawing each would take most of the time.
+    """
     shape = draw(st.lists(st.lists(st.integers(1, longest), min_size=1, max_size=5), min_size=1, max_size=4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     lengths = [length for group in shape for length in group]
     n = sum(lengths)
     trajectory = np.repeat(np.arange(len(lengths)), lengths)
-    outcomes = draw(st.lists(numbers, min_size=len(lengths), max_size=len(lengths)))
-    required = {
+    done = np.append(trajectory[1:] != trajectory[:-1], True)
+    malformed = rng.random(n) < 0.2
+    logprob = -rng.exponential(2.0, n)
+    before = np.where(np.append(True, done[:-1]), -rng.exponential(3.0, n), np.append(0.0, logprob[:-1]))
+    columns = {
         "group": np.repeat(np.arange(len(shape)), [sum(group) for group in shape]),
         "trajectory": trajectory,
         "turn": np.concatenate([np.arange(length) for length in lengths]),
-        "reward": np.array(draw(st.lists(numbers, min_size=n, max_size=n))),
-        "outcome": np.array(outcomes)[trajectory],
-        "done": np.append(trajectory[1:] != trajectory[:-1], True),
-        "state": np.array(draw(st.lists(st.integers(0, 4), min_size=n, max_size=n)), dtype=np.uint64) * 2**61,
-        "tokens": np.array(draw(st.lists(st.integers(0, 20), min_size=n, max_size=n)), dtype=np.int64),
+        "reward": numbers(rng, n),
+        "outcome": numbers(rng, len(lengths))[trajectory],
+        "done": done,
+        "state": rng.integers(0, 5, n).astype(np.uint64) * np.uint64(2**61),
+        "tokens": rng.integers(0, 21, n),
     }
-    return {**required, **further(draw, required["done"], trajectory)}
-
-
-def further(draw: st.DrawFn, done: np.ndarray[Any, Any], trajectory: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """Columns that trajectories and scorers bring."""
-    n = len(done)
-
-    def column(values: st.SearchStrategy[Any]) -> np.ndarray[Any, Any]:
-        return np.array(draw(st.lists(values, min_size=n, max_size=n)))
-
-    unit = st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1, width=32))
-    logprob = column(st.floats(-8, 0, width=32)).astype(np.float64)
-    before = np.where(np.append(True, done[:-1]), column(st.floats(-8, 0, width=32)), np.append(0.0, logprob[:-1]))
-    malformed = column(st.booleans())
-    return {
-        "success": column(st.booleans())[trajectory],
+    # Columns that trajectories and scorers bring.
+    return columns | {
+        "success": (rng.random(len(lengths)) < 0.5)[trajectory],
         "malformed": malformed,
-        "fault": malformed | column(st.booleans()),
-        "truncated": column(st.booleans()),
-        "characters": column(st.integers(0, 20)),
-        "action": column(st.integers(0, 3)).astype(np.uint64),
-        "logprob": column(st.floats(-8, 0, width=32)),
-        "progress": column(unit),
+        "fault": malformed | (rng.random(n) < 0.3),
+        "truncated": rng.random(n) < 0.1,
+        "characters": rng.integers(0, 21, n),
+        "action": rng.integers(0, 4, n).astype(np.uint64),
+        "logprob": -rng.exponential(5.0, n),
+        "progress": unit(rng, n),
         # Multiples of 1/8 add up without rounding: a gate's threshold is met in any order of summation.
-        "reward.format": column(st.integers(0, 8)) / 8,
-        "reward.tool": column(st.integers(-80, 80)) / 8,
+        "reward.format": rng.integers(0, 9, n) / 8,
+        "reward.tool": rng.integers(-80, 81, n) / 8,
         "answer_logprob": logprob,
         "answer_logprob_before": before,
-        "progress_score": column(numbers),
-        "value": column(numbers),
-        "implicit_reward": column(numbers),
-        "entropy": column(st.floats(0, 5, width=32)),
-        "judge_score": column(unit),
-        "tool_correctness": column(st.floats(-3, 3, width=32)),
-        "tool_format": column(st.booleans()),
-        "redundant": column(st.booleans()),
-        "useful": column(st.booleans()),
-        "partial": column(unit)[trajectory],
-        "visits": column(st.integers(0, 9)),
-        "iteration": np.full(n, draw(st.integers(0, 200))),
-        "advantage": column(numbers),
-        "anchor": column(st.integers(0, 2)),
+        "progress_score": numbers(rng, n),
+        "value": numbers(rng, n),
+        "implicit_reward": numbers(rng, n),
+        "entropy": rng.choice([0.0, 1.0, rng.exponential(1.0)], n),
+        "judge_score": unit(rng, n),
+        "tool_correctness": rng.uniform(-3, 3, n),
+        "tool_format": rng.random(n) < 0.8,
+        "redundant": rng.random(n) < 0.3,
+        "useful": rng.random(n) < 0.5,
+        "partial": unit(rng, len(lengths))[trajectory],
+        "visits": rng.integers(0, 10, n),
+        "iteration": np.full(n, rng.integers(0, 201)),
+        "advantage": numbers(rng, n),
+        "anchor": rng.integers(0, 3, n),
     }
+
+
+def numbers(rng: np.random.Generator, n: int) -> np.ndarray[Any, Any]:
+    """Mostly the few values that outcomes have, so that ties and flat groups come up; now and then tiny ones."""
+    kinds = rng.integers(0, 10, n)
+    usual = rng.choice([0.0, 0.0, 1.0, -0.1, 0.1], n)
+    return np.where(kinds < 6, usual, np.where(kinds < 9, rng.uniform(-10, 10, n), rng.normal(size=n) * 1e-30))
+
+
+def unit(rng: np.random.Generator, n: int) -> np.ndarray[Any, Any]:
+    """From 0 to 1, both ends included."""
+    return np.where(rng.random(n) < 0.5, rng.choice([0.0, 0.5, 1.0], n), rng.random(n))
 
 
 def as_rows(table: TurnTable) -> list[dict[str, Any]]:
