@@ -19,9 +19,10 @@ class TurnGroup(CreditModule):
     A turn index that only one attempt of the group reached gets exactly 0.
 
     Bias: yes, and it can be total. Attempts that are still running at turn t were selected by what they did before, so
-    that where later rewards depend on survival the comparison takes away just what should be credited: on a
-    stop-or-continue task the expected estimate is 0.00 of the true gradient. Use it where all attempts have the same
-    number of turns and meet the same situation at the same turn (fixed protocols); else use `anchor-state`.
+    that where later rewards depend on survival the comparison takes away just what should be credited: at gamma = 0
+    (turn rewards compared with each other) the expected estimate on a stop-or-continue task is 0.00 of the true
+    gradient. Use it where all attempts have the same number of turns and meet the same situation at the same turn
+    (fixed protocols); else use `anchor-state`.
 
     Source: turn-level group baselines as in MT-GRPO, arXiv 2505.11821, which normalises turn rewards of two fixed
     turns; the general form for any number of turns is ours. There are no authors' numbers to compare with.

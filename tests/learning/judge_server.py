@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 
 
+def verdict(messages: list[dict[str, str]]) -> dict[str, object]:
+    """An opinion on each field that the system message asks for; any will do that is the same each time."""
+    system, user = messages[0]["content"], messages[1]["content"]
+    opinion = hashlib.sha256(user.encode()).digest()
+    statements = json.loads(user.split("\n")[1]).get("statements", [])
+    found: dict[str, object] = {}
+    for name, kind in re.findall(r'"(\w+)": (a number|true or false|a list)', system.rpartition("nothing else:")[2]):
+        flags = [bool(byte & 1) for byte in opinion[: len(statements)]]
+        found[name] = {"a number": opinion[0] / 255, "true or false": bool(opinion[0] & 1), "a list": flags}[kind]
+    return found
+
+
 class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        asked = json.dumps(body["messages"]).encode()
-        score = hashlib.sha256(asked).digest()[0] / 255  # Any opinion will do, as long as it is the same each time.
-        answer = {"choices": [{"message": {"role": "assistant", "content": json.dumps({"score": score})}}]}
+        answer = {"choices": [{"message": {"role": "assistant", "content": json.dumps(verdict(body["messages"]))}}]}
         sent = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")

@@ -30,7 +30,8 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_trains_for_three_iterations(path: Path, warm: Path, tmp_path: Path):
+def test_trains_for_three_iterations(path: Path, warm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AGENTGYM_CACHE", str(tmp_path / "cache"))  # Verdicts of this judge are for this test only.
     more = {"model": {"ref": str(warm)}, "warmstart": {"tasks": 0}, "eval": {"tasks": 0}}
     with JudgeServer() as judge:
         plain = tomllib.loads(path.read_text())
@@ -50,7 +51,7 @@ def test_trains_for_three_iterations(path: Path, warm: Path, tmp_path: Path):
     given = [a for turns in advantages if turns is not None for a in turns]
     assert all(math.isfinite(a) for a in given)
     assert any(given), "no turn got credit in three iterations"
-    assert max(line.values["learn/grad_norm"] for line in lines) > 0
+    assert max(line.values.get("learn/grad_norm", 0.0) for line in lines) > 0
 
 
 def test_every_module_has_a_recipe():

@@ -45,6 +45,7 @@ def _task(split: str, index: int, drawers: int, hops: int) -> Task:
             "cards": {letter: cards[letter] for letter in letters},
             "chain": "".join(chain),
             "answer": words[0],
+            "rubric": [f"the card in drawer {letter} says {cards[letter]}" for letter in chain],
             "calls": [*calls, {"name": "answer", "arguments": {"word": words[0]}}],
         },
         split=split,
