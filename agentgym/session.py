@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agentgym import checkpoint, models, registry
+from agentgym import checkpoint, models, records, registry
 from agentgym.batch import Packed
 from agentgym.errors import CreditError, StoreError, UsageError
 from agentgym.evaluate import summarise
@@ -39,6 +40,7 @@ class Session:
         tasks: training tasks.
         heldout: held-out tasks, disjoint from them.
         pipeline: the credit modules.
+        skipped: how many tasks in line were passed over, because a selection module did not want them.
     """
 
     def __init__(self, recipe: Recipe, run: RunFolder, progress: Progress) -> None:
@@ -57,6 +59,7 @@ class Session:
         )
         self.tracker = Tracker(run.path)
         self.step = 0
+        self.skipped = 0
         self.scorers: list[tuple[str, Working]] = []
         self.selecting: list[tuple[str, Selecting]] = []
         self._demos: list[Trajectory] | None = None
@@ -94,7 +97,19 @@ class Session:
         scoring = ScorerContext(
             task, self.loaded, recipe.seed, recipe.trainer.token_budget, models.cache_root() / "scorers"
         )
-        choosing = SelectionContext(task, self.loaded, recipe.seed, recipe.env.id, recipe.env.options)
+        choosing = SelectionContext(
+            task,
+            self.loaded,
+            recipe.seed,
+            recipe.env.id,
+            recipe.env.options,
+            system=recipe.env.system,
+            dialect=self.dialect,
+            token_budget=recipe.trainer.token_budget,
+            demonstrate=self._show,
+            write=lambda trajectory: records.dumps(records.to_json(trajectory)),
+            read=lambda text: records.from_json(json.loads(text)),
+        )
         self.scorers = [(name, scorer.open(scoring)) for name, scorer in recipe.open_scorers()]
         self.selecting = [(name, module.open(choosing)) for name, module in recipe.open_selection()]
 
@@ -135,6 +150,11 @@ class Session:
             todo = attempts(list(self.tasks[:count]), 1, derive(self.recipe.seed, "demo"), prefix="demo:")
             self._demos = self._collect(todo, "demonstrate", oracle, Sampling())
         return self._demos
+
+    def _show(self, todo: Sequence[Attempt]) -> list[Trajectory]:
+        """The oracle's way through tasks, in words only."""
+        oracle = registry.load("policies", "oracle")(dialect=self.dialect)
+        return self._collect(todo, "ask the oracle", oracle, Sampling())
 
     def _collect(self, todo: Sequence[Attempt], label: str, policy: Policy, sampling: Sampling) -> list[Trajectory]:
         self.progress.start(label, len(todo))
@@ -215,6 +235,7 @@ class Session:
         meta = {
             "stages_done": stages_done,
             "log_step": self.step,
+            "skipped": self.skipped,
             "trajectories_offset": self.run.trajectories.offset,
             "base": self.loaded.fingerprint,
             "learner": learner,
@@ -241,6 +262,7 @@ class Session:
         self.policy.version = self.learner.version
         self.policy.reset_cache()
         self.step = int(found.meta["log_step"])
+        self.skipped = int(found.meta.get("skipped", 0))  # Older checkpoints lack it: nothing could be skipped then.
         self.run.trajectories.cut(int(found.meta["trajectories_offset"]))
         self.tracker.cut(self.step)
         return int(found.meta["stages_done"])

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from agentgym.batch import TrainSequence, demonstrations, pack, sequences
 from agentgym.credit import TurnTable
@@ -120,7 +121,8 @@ def warmstart_stage(s: Session, epoch: int) -> None:
 def train_stage(s: Session, i: int) -> None:
     """One iteration: play groups of attempts, give every turn its credit, take the optimizer's steps."""
     cfg = s.recipe.trainer
-    played, flat = sample_groups(s, i)
+    sampled, drawn = sample_groups(s, i)
+    played = sampled
     for _, module in s.selecting:
         played = module.extend(played, lambda todo: s.play_more(todo, f"play {i + 1}/{cfg.iterations}"), i)
     table = credit_stage(s, played)
@@ -132,7 +134,8 @@ def train_stage(s: Session, i: int) -> None:
         if advantage is not None and (cfg.keep_flat or any(advantage)):
             training.setdefault(trajectory.group, []).extend(sequences(trajectory, advantage))
     count = sum(map(len, training.values()))
-    metrics = s.metrics_of(played, "train") | {"train/flat_groups": flat, "train/sequences": count}
+    # Success is the policy's own: a stored success, or one that had a hint, says nothing about it.
+    metrics = s.metrics_of(sampled, "train") | drawn | {"train/sequences": count}
     for name, scorer in s.scorers:
         metrics |= {f"{name}/{key}": value for key, value in scorer.learn(played, table).items()}
     for name, module in s.selecting:
@@ -159,7 +162,7 @@ def credit_stage(s: Session, played: Sequence[Trajectory]) -> TurnTable:
     """Select trajectories, ask the scorers for their columns, and run the credit modules; writes `advantage`."""
     everything = table = TurnTable.from_trajectories(played, s.spec.components)
     for _, module in s.selecting:
-        kept = module.keep(table)
+        kept = module.keep(table, played)
         if not kept.all():
             table = table.where(kept)
     chosen = table
@@ -173,19 +176,27 @@ def credit_stage(s: Session, played: Sequence[Trajectory]) -> TurnTable:
     return table if factor == 1.0 else table.with_columns({"advantage": factor * table["advantage"]})
 
 
-def sample_groups(s: Session, i: int) -> tuple[list[Trajectory], int]:
+def sample_groups(s: Session, i: int) -> tuple[list[Trajectory], dict[str, float]]:
     """Play an iteration's groups; those whose outcomes are all equal are counted and, if asked, replaced (DAPO).
 
     Returns:
-        The trajectories, and how many of the groups that were played were flat.
+        The trajectories, and metrics: how many of the groups that were played were flat; with selection modules also
+        how many tasks were passed over, and how many were played although no module wanted any.
     """
     cfg = s.recipe.trainer
     kept: list[Trajectory] = []
-    flat, wanted = 0, cfg.tasks
+    flat, unwanted, skipped, wanted = 0, 0, s.skipped, cfg.tasks
     for again in range(cfg.refill + 1):
-        tasks = draw_tasks(s, i * (cfg.refill + 1) + again, wanted)
-        todo = attempts(tasks, cfg.group, derive(s.recipe.seed, "train", i, again), prefix=f"{i}.{again}:")
+        drawn = draw_tasks(s, i * (cfg.refill + 1) + again, wanted)
+        unwanted += sum(not d.wanted for d in drawn)
+        todo = attempts(
+            [d.task for d in drawn], cfg.group, derive(s.recipe.seed, "train", i, again), prefix=f"{i}.{again}:"
+        )
         played = s.play(todo, f"play {i + 1}/{cfg.iterations}", temperature=s.recipe.sampling.temperature)
+        for epoch in sorted({d.epoch for d in drawn}):
+            seen = [t for k, t in enumerate(played) if drawn[k // cfg.group].epoch == epoch]
+            for _, module in s.selecting:
+                module.observe(seen, epoch)
         dull = flat_groups(played)
         flat += len(dull)
         last = again == cfg.refill
@@ -193,7 +204,10 @@ def sample_groups(s: Session, i: int) -> tuple[list[Trajectory], int]:
         wanted = len(dull)
         if not wanted:
             break
-    return kept, flat
+    metrics: dict[str, float] = {"train/flat_groups": flat}
+    if s.selecting:
+        metrics |= {"train/skipped_tasks": s.skipped - skipped, "train/unwanted_tasks": unwanted}
+    return kept, metrics
 
 
 def flat_groups(played: Sequence[Trajectory]) -> set[str]:
@@ -206,12 +220,39 @@ def flat_groups(played: Sequence[Trajectory]) -> set[str]:
     return {group for group, seen in scores.items() if len(seen) <= 1}
 
 
-def draw_tasks(s: Session, draw: int, count: int) -> list[Task]:
-    """`count` training tasks for a draw: epochs over the task set, each in an order of its own."""
+class Drawn(NamedTuple):
+    """A task that is to be played."""
+
+    task: Task
+    epoch: int
+    """Which pass over the training tasks it was drawn in."""
+    wanted: bool
+    """False where no task of the epoch was wanted, so that all of them are played."""
+
+
+def draw_tasks(s: Session, draw: int, count: int) -> list[Drawn]:
+    """`count` training tasks for a draw: epochs over the task set, each in an order of its own.
+
+    Tasks that a selection module does not want are passed over and counted in `s.skipped`: where a draw begins is a
+    function of its number and of that count. In an epoch in which no task at all is wanted, all are played.
+    """
     size, width = len(s.tasks), s.recipe.trainer.tasks
-    picked: list[Task] = []
-    for position in range(draw * width, draw * width + count):
-        epoch, place = divmod(position, size)
-        order = generator(s.recipe.seed, "tasks", epoch).permutation(size)
-        picked.append(s.tasks[int(order[place])])
+
+    def wants(task: Task, epoch: int) -> bool:
+        return all(module.wants(task, epoch) for _, module in s.selecting)
+
+    picked: list[Drawn] = []
+    epoch, place = divmod(draw * width + s.skipped, size)
+    while len(picked) < count:
+        order, others = generator(s.recipe.seed, "tasks", epoch).permutation(size)[place:], False
+        for task in (s.tasks[int(index)] for index in order):
+            wanted = wants(task, epoch)
+            others = others or wanted or any(wants(other, epoch) for other in s.tasks)
+            if wanted or not others:
+                picked.append(Drawn(task, epoch, wanted))
+            else:
+                s.skipped += 1
+            if len(picked) == count:
+                break
+        epoch, place = epoch + 1, 0
     return picked
