@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from agentgym import __version__
-from agentgym.cli import credit, evaluating, exploring, machine, training
+from agentgym.cli import credit, evaluating, exploring, lab, machine, training
 from agentgym.errors import AgentgymError, MissingExtraError, UsageError
 
 EPILOGUE = "Examples:\n\n    agentgym list\n\n    agentgym train recipes/quickstart.toml\n\n    agentgym COMMAND --help"
@@ -65,7 +65,12 @@ app.command(
     ),
     sort_key=8,
 )
-app.command(machine.doctor, help_epilogue=_example("agentgym doctor"), sort_key=9)
+app.command(
+    lab.lab,
+    help_epilogue=_example("agentgym lab --module grpo --quick", "agentgym lab --out docs/cards"),
+    sort_key=9,
+)
+app.command(machine.doctor, help_epilogue=_example("agentgym doctor"), sort_key=10)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

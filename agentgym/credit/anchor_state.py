@@ -29,7 +29,8 @@ class AnchorState(CreditModule):
     authors' choice, lets long attempts weigh more and is biased where lengths differ: estimate over true gradient 0.64
     to 0.99 on a stop-or-continue task, worst where most episodes stop early. A^S contains the turn itself in its
     baseline and, where an attempt comes back to a state, returns that its own action led to: biased too; how much
-    depends on the environment and is not measured here.
+    depends on the environment (its card: cosine to the true gradient 0.98 at worst in groups of 2, near 1 in groups of
+    16).
 
     Source: GiGPO, arXiv 2505.10978, eqs. 3, 6, 7 and 8. Verified: numbers of the authors' code in both modes and with
     both statistics are reproduced within 1e-5. That code's grouping of states that are nearly equal is made by the
