@@ -37,7 +37,7 @@ TESTS = ROOT / "tests" / "unit" / "credit"
 OWN_TESTS = {"similar": ["test_similar.py"], "anchor_state": ["test_similar.py", "test_anchor_state.py"]}
 """Tests that are for some files alone: `similar` has no others, `anchor_state` has all the common ones, too."""
 ELSEWHERE = "test_similar.py", "test_credit_scale.py", "test_credit_docs.py"
-"""Tests that the other files do without: of one module, slow, or of a page."""
+"""Tests that the other files do without: of one module, slow, or of a page. The lab's are left out everywhere."""
 
 
 class Instead(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -87,7 +87,8 @@ def tests_of(path: Path, given: Sequence[str]) -> list[str]:
         return list(given)
     names = OWN_TESTS.get(path.stem, [])
     if path.stem != "similar":
-        names = names + [p.name for p in sorted(TESTS.glob("test_*.py")) if p.name not in (*ELSEWHERE, *names)]
+        common = [p.name for p in sorted(TESTS.glob("test_*.py")) if not p.match("test_lab*")]
+        names = names + [name for name in common if name not in (*ELSEWHERE, *names)]
     named = sorted(names, key=lambda name: (path.stem not in name, "properties" in name))
     return [str(TESTS / name) for name in named]
 
@@ -150,6 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def prepare() -> None:
     """Import once what every test needs, the credit modules excepted, and take the chance out of the tests."""
     from hypothesis import Phase, settings
+
+    os.environ.setdefault("AGENTGYM_CREDIT_EXAMPLES", "60")
 
     for name in ("numpy", "pydantic", "pytest"):
         importlib.import_module(name)
