@@ -96,6 +96,7 @@ MODULES: list[tuple[str, CreditModule]] = [
     make("tool-correctness"),
     make("tool-correctness", weight=0.5, format_weight=2.0, into="reward"),
     make("behaviour-step"),
+    make("behaviour-step", penalty=0.5, cap=1.0, enough=3),
     make("behaviour-step", threshold=0.5, penalty=2.0, cap=0.25, bonus=1.0, enough=2),
     make("citation-rubric"),
     make("citation-rubric", threshold=0.0, alpha=0.5, normalise=True),
