@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from agentgym.batch import TrainSequence, demonstrations, pack, sequences
 from agentgym.credit import TurnTable
+from agentgym.env import Ability
 from agentgym.errors import CreditError
 from agentgym.progress import Progress, Silent
 from agentgym.recipe import Recipe
@@ -160,7 +161,8 @@ def train_stage(s: Session, i: int) -> None:
 
 def credit_stage(s: Session, played: Sequence[Trajectory]) -> TurnTable:
     """Select trajectories, ask the scorers for their columns, and run the credit modules; writes `advantage`."""
-    everything = table = TurnTable.from_trajectories(played, s.spec.components)
+    reports_progress = Ability.PROGRESS in s.spec.abilities
+    everything = table = TurnTable.from_trajectories(played, s.spec.components, reports_progress)
     for _, module in s.selecting:
         kept = module.keep(table, played)
         if not kept.all():

@@ -14,9 +14,16 @@ from agentgym.errors import CreditError
 from agentgym.types import Trajectory, Turn
 
 
-def read_turns(played: Sequence[Trajectory], components: Sequence[str] = ()) -> Mapping[str, Column]:
-    """The columns of `PLAYED`, one `reward.NAME` for each component, and `progress` and `logprob` where all turns have
-    them. Rows are the turns of trainable trajectories, in the order of `played`.
+def read_turns(
+    played: Sequence[Trajectory], components: Sequence[str] = (), progress: bool = False
+) -> Mapping[str, Column]:
+    """The columns of `PLAYED`, one `reward.NAME` for each component, `logprob` where all turns have it, and `progress`
+    where all turns that reached the environment report it. Rows are the turns of trainable trajectories, in the order
+    of `played`.
+
+    A turn whose action could not be read did not reach the environment: its progress is that of the turn before, 0 in
+    the beginning. With `progress` the column is there in any case, and a turn that should report it and does not is an
+    error.
 
     Raises:
         CreditError: a component or progress is not a finite number; names the trajectory and the turn.
@@ -34,13 +41,24 @@ def read_turns(played: Sequence[Trajectory], components: Sequence[str] = ()) -> 
     for name in dict.fromkeys([*components, *(c for _, _, turn in turns for c in turn.rewards)]):
         parts = [_number(turn.rewards.get(name, 0.0), played[i], n, COMPONENT + name) for i, n, turn in turns]
         found[COMPONENT + name] = np.asarray(parts, dtype=np.float64)
-    if turns and all(turn.info.get("progress") is not None for _, _, turn in turns):
-        progress = [_number(turn.info["progress"], played[i], n, "progress") for i, n, turn in turns]
-        found["progress"] = np.asarray(progress, dtype=np.float64)
+    reported = [turn.info.get("progress") is not None for _, _, turn in turns if turn.action is not None]
+    if progress or (reported and all(reported)):
+        found["progress"] = _progress(played, turns)
     if turns and all(_has_logprobs(turn) for _, _, turn in turns):
         logprob = [math.fsum(turn.completion.logprobs or ()) for _, _, turn in turns]
         found["logprob"] = np.asarray(logprob, dtype=np.float64)
     return found
+
+
+def _progress(played: Sequence[Trajectory], turns: Sequence[tuple[int, int, Turn]]) -> Column:
+    values = np.zeros(len(turns))
+    for row, (i, n, turn) in enumerate(turns):
+        value = turn.info.get("progress")
+        if value is None and turn.action is None:
+            values[row] = values[row - 1] if n else 0.0
+        else:
+            values[row] = _number(value, played[i], n, "progress")
+    return values
 
 
 def hash_state(key: str) -> int:

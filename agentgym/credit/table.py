@@ -65,22 +65,26 @@ class TurnTable:
         return cls({name: values[order] for name, values in made.items()})
 
     @classmethod
-    def from_trajectories(cls, played: Sequence[Trajectory], components: Sequence[str] = ()) -> TurnTable:
+    def from_trajectories(
+        cls, played: Sequence[Trajectory], components: Sequence[str] = (), progress: bool = False
+    ) -> TurnTable:
         """A row for each turn of the trajectories that can be trained on.
 
         Trajectories that met an infra error, or have no turns, are left out: they are in no statistic. Column
         `trajectory` is the position in `played` and `turn` the position in its turns, so that every row says where it
         came from; `per_trajectory` brings a column back. `outcome` is `Trajectory.score`. Besides the required columns
-        there are those of `PLAYED`, and `progress` and `logprob` (summed over the action's tokens) where every turn
-        has them.
+        there are those of `PLAYED`, `logprob` (summed over the action's tokens) where every turn has it, and `progress`
+        where every turn that reached the environment has it; one that did not keeps that of the turn before.
 
         Args:
             played: trajectories, in any order.
             components: named reward components that must have a column `reward.NAME`; those that turns report have
                 one anyhow. A turn that does not report a component has 0 of it: components sum to the reward.
+            progress: whether there must be a column `progress`, because the environment says that it reports it.
 
         Raises:
-            CreditError: a reward or score is not finite; names the trajectory and the turn.
+            CreditError: a reward, score, component or progress is not a finite number; names the trajectory and the
+                turn.
         """
         groups: dict[str, int] = {}
         states: dict[str, int] = {}
@@ -106,7 +110,7 @@ class TurnTable:
                 rows["state"].append(states[key])
                 rows["tokens"].append(len(turn.completion.tokens or ()))
         required = {name: np.asarray(values, dtype=REQUIRED[name]) for name, values in rows.items()}
-        return cls.build({**required, **read_turns(played, components)})
+        return cls.build({**required, **read_turns(played, components, progress)})
 
     @classmethod
     def from_rewards(

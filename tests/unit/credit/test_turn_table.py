@@ -205,6 +205,79 @@ def test_a_batch_of_which_nothing_is_left():
     assert len(TurnTable.from_trajectories([])) == 0
 
 
+def with_info(name, infos, actions):
+    """A trajectory whose turns have these infos and actions; an action of `None` could not be read."""
+    turns = [
+        Turn(Observation("o"), Completion("text"), action, info=i) for i, action in zip(infos, actions, strict=True)
+    ]
+    return Trajectory(name, "e", "t", "g", 0, 0, tuple(turns), Ending.FAILURE)
+
+
+def test_progress_of_a_turn_that_reached_no_environment_is_that_of_the_turn_before():
+    played = [
+        with_info("a", [{}, {"progress": 0.5}, {}], [None, "go", None]),
+        with_info("b", [{}], [None]),
+    ]
+    table = TurnTable.from_trajectories(played)
+    assert table["progress"].tolist() == [0.0, 0.5, 0.5, 0.0]
+    assert table["malformed"].tolist() == table["fault"].tolist() == [True, False, True, True]
+
+
+def test_progress_is_there_when_the_environment_promises_it_and_only_then():
+    unread = [with_info("a", [{}], [None])]
+    assert "progress" not in TurnTable.from_trajectories(unread)
+    assert TurnTable.from_trajectories(unread, progress=True)["progress"].tolist() == [0.0]
+    silent = [with_info("a", [{"progress": 0.5}, {}], ["go", "go"])]
+    assert "progress" not in TurnTable.from_trajectories(silent)
+    with pytest.raises(CreditError, match=r"trajectory 'a', turn 1: progress is None"):
+        TurnTable.from_trajectories(silent, progress=True)
+
+
+def test_what_turns_tell_has_a_column():
+    turns = (
+        Turn(
+            Observation("o"), Completion("go", (1, 2), (-0.5, -0.25)), "go", rewards={"step": 0.1}, info={"fault": "no"}
+        ),
+        Turn(Observation("o"), Completion("stop!", (3,), (-1.0,), finish="length"), "stop", rewards={"goal": 1.0}),
+    )
+    played = [Trajectory("a", "e", "t", "g", 0, 0, turns, Ending.SUCCESS, success=True)]
+    table = TurnTable.from_trajectories(played, components=["style"])
+    assert table["logprob"].tolist() == [-0.75, -1.0]
+    assert table["characters"].tolist() == [2, 5]
+    assert table["truncated"].tolist() == [False, True]
+    assert table["success"].tolist() == [True, True]
+    assert table["fault"].tolist() == [True, False]
+    assert table["action"][0] == hash_state("go") != table["action"][1]
+    assert [table[f"reward.{name}"].tolist() for name in ("step", "goal", "style")] == [
+        [0.1, 0.0],
+        [0.0, 1.0],
+        [0.0, 0.0],
+    ]
+
+
+def test_a_component_that_is_no_number_names_its_turn():
+    turn = Turn(Observation("o"), Completion("go"), "go", rewards={"step": float("nan")})
+    with pytest.raises(CreditError, match=r"trajectory 'a', turn 0: reward.step is nan"):
+        TurnTable.from_trajectories([Trajectory("a", "e", "t", "g", 0, 0, (turn,), Ending.FAILURE)])
+
+
+def test_log_probabilities_are_there_only_where_every_turn_has_them():
+    turns = (
+        Turn(Observation("o"), Completion("go", (1,), (-0.5,)), "go"),
+        Turn(Observation("o"), Completion("go"), "go"),
+    )
+    assert "logprob" not in TurnTable.from_trajectories([Trajectory("a", "e", "t", "g", 0, 0, turns, Ending.FAILURE)])
+
+
+def test_a_table_of_some_trajectories_is_as_if_the_others_had_not_been_played():
+    table = TurnTable.from_rewards([[[0.0, 1.0], [0.0]], [[2.0]]])
+    some = table.where(table["trajectory"] != 0)
+    assert some["outcome"].tolist() == [0.0, 2.0]
+    assert some["group"].tolist() == [0, 1]
+    with pytest.raises(CreditError, match="must be true on the last turn"):
+        table.where(np.array([True, False, True, True]))
+
+
 def test_a_bad_number_names_the_trajectory():
     with pytest.raises(CreditError, match="trajectory 'bad', turn 1: the reward is nan"):
         TurnTable.from_trajectories(
