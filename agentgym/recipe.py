@@ -19,7 +19,7 @@ from agentgym.credit.columns import COMPONENT, PLAYED, REQUIRED
 from agentgym.credit.pipeline import Pipeline
 from agentgym.entries import entries
 from agentgym.env import Ability, EnvSpec
-from agentgym.errors import CreditError
+from agentgym.errors import ConfigError, CreditError, UnknownNameError, UsageError, did_you_mean
 from agentgym.optim import LearnerConfig
 from agentgym.scorers import Scorer
 from agentgym.select import Selection
@@ -131,6 +131,8 @@ class Recipe(Config):
     model: ModelConfig = ModelConfig()
     limits: LimitsConfig = LimitsConfig()
     sampling: SamplingConfig = SamplingConfig()
+    sampler: Mapping[str, Any] = {"use": "transformers"}
+    """Policy that samples with the learner's weights: `use` and its own parameters."""
     rollout: RolloutConfig = RolloutConfig()
     warmstart: WarmstartConfig = WarmstartConfig()
     credit: tuple[Mapping[str, Any], ...] = ({"use": "anchor-state"},)
@@ -164,6 +166,34 @@ class Recipe(Config):
         pipeline.check(there)
         return pipeline
 
+    def open_sampler(self, **given: Any) -> Any:
+        """The policy that plays while the model learns.
+
+        Args:
+            **given: what is not the recipe's to say: the loaded model, and how many episodes are in flight.
+
+        Raises:
+            ConfigError: no `use`, or a parameter that the policy does not have.
+            UnknownNameError: no policy has that name.
+            UsageError: the policy cannot be made, or does not follow the weights of a model that learns.
+        """
+        parameters = dict(self.sampler)
+        name = parameters.pop("use", None)
+        if not isinstance(name, str):
+            raise ConfigError("sampler: needs use = 'name of a policy', such as 'transformers' or 'vllm'")
+        made = registry.load("policies", name)
+        known = set(registry.parameters(made))
+        if not {"loaded", "max_batch"} <= known:
+            raise UsageError(f"sampler.use = {name!r}: that policy does not follow a model that learns")
+        # The model is the learner's: [model] says what it is and [rollout] how many episodes play at once.
+        free = known - set(given) - {"model", "dtype", "device", "seed"}
+        for key in sorted(set(parameters) - free):
+            raise ConfigError(f"sampler.{key}: no parameter of {name!r} in a recipe{did_you_mean(key, free)}")
+        try:
+            return made(**given, **parameters)
+        except TypeError as error:
+            raise ConfigError(f"sampler: policy {name!r}: {error}") from error
+
     def open_scorers(self) -> list[tuple[str, Scorer]]:
         """The scorers by name, not yet at work."""
         return entries("scorers", Scorer, self.scorers)
@@ -196,6 +226,9 @@ def check_recipe(recipe: Recipe) -> None:
     """The checks of `load_recipe` on a recipe that was made otherwise."""
     spec = registry.spec(recipe.env.id)
     dialects.get(recipe.env.dialect or spec.dialect)
+    sampler = recipe.sampler.get("use")
+    if isinstance(sampler, str) and ".py:" not in sampler and sampler not in registry.names("policies"):
+        raise UnknownNameError("policy", sampler, registry.names("policies"))
     recipe.pipeline()
     for _, module in recipe.open_selection():
         module.check(spec)

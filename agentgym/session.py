@@ -14,7 +14,7 @@ from agentgym.batch import Packed
 from agentgym.errors import CreditError, StoreError, UsageError
 from agentgym.evaluate import summarise
 from agentgym.host import HostPool
-from agentgym.learner import Learner, Mode
+from agentgym.learner import Learner, Mode, keep_refused
 from agentgym.limits import Limits
 from agentgym.policy import Policy, Sampling
 from agentgym.progress import Progress
@@ -69,9 +69,8 @@ class Session:
         self.loaded = models.load(
             recipe.model.ref, dtype=recipe.model.dtype, device=recipe.model.device, seed=recipe.seed
         )
-        self.learner = Learner(self.loaded.model, recipe.trainer)
-        sampler = registry.load("policies", "transformers")
-        self.policy: Any = sampler(loaded=self.loaded, max_batch=recipe.rollout.slots)
+        self.learner = Learner(self.loaded.model, recipe.trainer, on_refused=keep_refused(self.run.path / "refused"))
+        self.policy: Any = recipe.open_sampler(loaded=self.loaded, max_batch=recipe.rollout.slots)
         kind = self.spec.host if recipe.rollout.host == "auto" else recipe.rollout.host
         self.hosts = HostPool(
             recipe.env.id,
@@ -189,6 +188,8 @@ class Session:
         Returns:
             The learner's metrics; those that depend on the machine's speed begin with `time/`.
         """
+        if hasattr(self.policy, "sleep"):
+            self.policy.sleep()  # A GPU that sampler and learner share is the learner's now.
         metrics = self.learner.step(packs, mode=mode, lr=lr)
         self.policy.version = self.learner.version
         self.policy.reset_cache()
@@ -218,9 +219,10 @@ class Session:
         return {f"{prefix}/{name}": value for name, value in summarise(played).metrics().items()}
 
     def log(self, stage: str, metrics: Mapping[str, float]) -> None:
-        """One line of metrics."""
+        """One line of metrics, with what the sampler says of itself."""
         self.step += 1
-        self.tracker.log(self.step, metrics, stage=stage)
+        own: dict[str, float] = self.policy.metrics() if hasattr(self.policy, "metrics") else {}
+        self.tracker.log(self.step, {**metrics, **own}, stage=stage)
 
     # Saving ---------------------------------------------------------------------------------------------------------
 
