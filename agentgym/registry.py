@@ -95,7 +95,7 @@ def load(kind: Kind, name: str) -> Any:
 def missing_module(what: str, error: ModuleNotFoundError, extra: str | None = None) -> UsageError:
     """The error for a module that an optional extra would have installed; names the command."""
     root = (error.name or "").partition(".")[0]
-    by_module = {"textworld": "textworld", "torch": "train", "transformers": "train", "gguf": "train"}
+    by_module = {"textworld": "textworld", "torch": "train", "transformers": "train", "gguf": "train", "trl": "trl"}
     known = extra or by_module.get(root)
     if known is not None:
         return MissingExtraError(what, known)
