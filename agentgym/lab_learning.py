@@ -7,6 +7,7 @@ on a game that pays at the end only. It stands above `agentgym.train`, which it 
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -140,8 +141,9 @@ def run(module: str, seed: int, quick: bool = False) -> Run:
 
 
 def fingerprint(made: Recipe) -> str:
-    """Which recipe a run is of."""
-    return hashlib.sha256(config.dump(made).encode()).hexdigest()[:16]
+    """Which recipe a run is of: what it says, not what is left at its defaults, so that a new key makes none old."""
+    said = json.dumps(made.model_dump(mode="json", exclude_unset=True), sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def compare(

@@ -1,0 +1,324 @@
+"""What the vLLM sampler does with servers that answer garbage, are another's, or are none: no vLLM is needed here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from vllm_cases import ask, prompt, request
+
+from agentgym import models
+from agentgym.errors import PolicyError, UsageError
+from agentgym_policies import vllm_guard, vllm_server, vllm_weights, vllm_wire
+from agentgym_policies.vllm import VllmPolicy
+from agentgym_policies.vllm_thread import Turnstile
+
+LOADED = models.load("scratch:tiny?hidden=32&layers=1", seed=1)
+TOKENS = prompt(LOADED, "hello")
+
+
+def reply(**changes: Any) -> dict[str, Any]:
+    """A good reply, but for `changes`."""
+    choice = {
+        "token_ids": [5, 6, 257],
+        "logprobs": {"token_logprobs": [-1.0, -2.0, -0.5]},
+        "prompt_token_ids": list(TOKENS),
+        "finish_reason": "stop",
+    }
+    choice |= {k: v for k, v in changes.items() if k in choice}
+    top = {"model": "m", "choices": [choice], "usage": {"prompt_tokens_details": {"cached_tokens": 4}}}
+    return top | {k: v for k, v in changes.items() if k in top}
+
+
+class Server(ThreadingHTTPServer):
+    """Serves the model `m`; gives the replies of `script` in order, then good ones."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.script: list[Any] = []
+        self.asked: list[dict[str, Any]] = []
+        self.released = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.answer(200, {"data": [{"id": "m"}]})
+
+    def do_POST(self) -> None:
+        server: Any = self.server
+        server.asked.append(json.loads(self.rfile.read(int(self.headers["content-length"])) or b"null"))
+        step = server.script.pop(0) if server.script else reply()
+        if step == "hang":
+            server.released.wait(10)
+        elif isinstance(step, int):
+            self.answer(step, {"error": {"message": f"status {step}"}})
+        else:
+            self.answer(200, step)
+
+    def answer(self, status: int, content: Any) -> None:
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield made
+    made.released.set()
+    made.shutdown()
+    thread.join()
+    made.server_close()
+
+
+@pytest.fixture
+def attach(server: Server) -> Iterator[Callable[..., VllmPolicy]]:
+    made: list[VllmPolicy] = []
+
+    def make(**more: Any) -> VllmPolicy:
+        made.append(
+            VllmPolicy(loaded=LOADED, **{"url": server.url, "name": "m", "retries": 1, "mode": "server", **more})
+        )
+        return made[-1]
+
+    yield make
+    for policy in made:
+        policy.close()
+
+
+def test_what_is_sent_and_what_is_read(server: Server, attach: Any) -> None:
+    (answer,) = ask(attach(), request("t", TOKENS, temperature=0.5, top_p=0.9, stop=("x",)))
+    assert (answer.tokens, answer.logprobs, answer.finish) == ((5, 6, 257), (-1.0, -2.0, -0.5), "stop")
+    assert answer.text == LOADED.chat.decode((5, 6, 257))
+    assert (answer.prompt_tokens, answer.cached_tokens) == (len(TOKENS), 4)
+    (sent,) = server.asked
+    assert sent["prompt"] == list(TOKENS)
+    assert sent["stop_token_ids"] == sorted(LOADED.chat.end_ids)
+    assert (sent["temperature"], sent["top_p"], sent["stop"], sent["max_tokens"]) == (0.5, 0.9, ["x"], 8)
+    assert "messages" not in sent
+
+
+GARBAGE = {
+    "JSON": b"<html>",
+    "KeyError": {},
+    "TypeError": reply(choices=None),
+    "of the model": reply(model="another"),
+    "another prompt": reply(prompt_token_ids=[1, 2]),
+    "of the vocabulary": reply(token_ids=[5, 6, 258]),
+    "come with": reply(logprobs=None),
+    "of probabilities": reply(logprobs={"token_logprobs": [-1.0, float("nan"), 0.0]}),
+    "were sampled": reply(token_ids=[], logprobs={"token_logprobs": []}),
+    "cut the answer short": reply(finish_reason="abort"),
+    "status 500": 500,
+    "no answer in": "hang",
+}
+
+
+@pytest.mark.parametrize(("match", "step"), GARBAGE.items(), ids=list(GARBAGE))
+def test_garbage_is_asked_again_and_then_an_infra_error(server: Server, attach: Any, match: str, step: Any) -> None:
+    policy = attach(timeout=0.3 if step == "hang" else 60.0)
+    server.script = [step]
+    assert ask(policy, request("t", TOKENS))[0].tokens == (5, 6, 257)
+    assert policy.metrics()["vllm/retries"] == 1
+    server.script = [step, step]
+    said = match if match != "JSON" else "cannot be used"
+    with pytest.raises(PolicyError, match=said):
+        ask(policy, request("t", TOKENS))
+
+
+def test_a_refusal_is_not_asked_again(server: Server, attach: Any) -> None:
+    server.script = [400]
+    with pytest.raises(PolicyError, match="HTTP 400: status 400"):
+        ask(attach(), request("t", TOKENS))
+    assert len(server.asked) == 1
+
+
+def test_another_model_no_server_and_a_deadline(server: Server, attach: Any) -> None:
+    with pytest.raises(UsageError, match="serves m, not 'n'"):
+        ask(attach(name="n"), request("t", TOKENS))
+    with pytest.raises(PolicyError, match="is no server"):
+        ask(attach(url="http://127.0.0.1:9"), request("t", TOKENS))
+    server.script = ["hang"]
+    (late,) = ask(attach(), request("t", TOKENS, deadline=time.monotonic() + 0.3))
+    assert (late.finish, late.tokens) == ("abort", ())
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["model", "choices", "token_ids", "logprobs", "token_logprobs", "usage"]),
+                inner,
+                max_size=4,
+            )
+        ),
+        max_leaves=12,
+    )
+)
+def test_no_reply_is_anything_but_a_completion_or_a_value_error(content: Any) -> None:
+    import httpx
+
+    raw = httpx.Response(200, content=json.dumps(content).encode())
+    with pytest.raises(ValueError):
+        vllm_wire.read(raw, request("t", TOKENS), "m", LOADED.chat, 258)
+    raw = httpx.Response(200, content=json.dumps(content).encode())
+    with pytest.raises(ValueError):
+        vllm_wire.read_score(raw, TOKENS, (5,))
+
+
+def test_numbers_modes_and_interpreters_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for bad, match in (
+        ({"max_batch": 0}, "max_batch"),
+        ({"mode": "cluster"}, "mode must be"),
+        ({"mode": "inprocess", "url": "http://x"}, "url is of a server"),
+        ({"mode": "server", "python": str(tmp_path / "none")}, "there is no interpreter"),
+    ):
+        with pytest.raises(UsageError, match=match):
+            VllmPolicy(loaded=LOADED, **bad)
+    monkeypatch.delenv("AGENTGYM_VLLM_PYTHON", raising=False)
+    monkeypatch.chdir(tmp_path)
+    if vllm_server.importlib.util.find_spec("vllm") is None:
+        with pytest.raises(UsageError, match=r"setup_vllm\.sh"):
+            vllm_server.find_python(None)
+
+
+def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
+    # An interpreter without vLLM: this one.
+    log = tmp_path / "server.log"
+    policy = VllmPolicy(loaded=LOADED, mode="server", python=sys.executable, log=str(log), start_timeout=60)
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"did not start.*vllm"):
+            ask(policy, request("a", TOKENS), request("b", TOKENS))
+    assert log.read_text().count("--- start") == 1
+    policy.close()
+
+
+def test_an_exported_model_is_never_tied_and_packs_are_checked(tmp_path: Path) -> None:
+    tied = models.load("scratch:tiny?hidden=32&layers=1", seed=2)
+    tied.model.config.tie_word_embeddings = True
+    tied.model.lm_head.weight = tied.model.model.embed_tokens.weight
+    vllm_weights.export(tied.model, tied.chat.tokenizer, tmp_path / "model")
+    saved = load_file(tmp_path / "model/model.safetensors")
+    assert torch.equal(saved["lm_head.weight"], saved["model.embed_tokens.weight"])
+    assert json.loads((tmp_path / "model/config.json").read_text())["tie_word_embeddings"] is False
+    assert tied.model.config.tie_word_embeddings is True
+    again = models.load(str(tmp_path / "model"), dtype="float32")
+    ids = torch.tensor([TOKENS])
+    assert torch.equal(again.model(ids).logits, tied.model(ids).logits)
+    tensors = vllm_weights.named_tensors(tied.model)
+    manifest = tmp_path / "model" / vllm_weights.MANIFEST
+    packed = vllm_weights.pack(tensors, 3, tmp_path, manifest, torch.float32)
+    assert load_file(packed.path).keys() == tensors.keys()
+    other = vllm_weights.pack({k: v + 1 for k, v in tensors.items()}, 4, tmp_path, manifest, torch.float32)
+    assert packed.checksum != other.checksum
+
+
+def test_a_turnstile_lets_one_in_alone() -> None:
+    async def play() -> list[str]:
+        turnstile, said = Turnstile(), []
+
+        async def pass_through(name: str, seconds: float) -> None:
+            async with turnstile.passing():
+                said.append(f"{name} in")
+                await asyncio.sleep(seconds)
+                said.append(f"{name} out")
+
+        async def take() -> None:
+            async with turnstile.alone():
+                said.append("alone")
+                await asyncio.sleep(0.01)
+                said.append("not alone")
+
+        first = [asyncio.create_task(pass_through(n, 0.02)) for n in ("a", "b")]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
+        late = [asyncio.create_task(take()), asyncio.create_task(take())]
+        await asyncio.sleep(0.001)
+        await asyncio.gather(*first, *late, pass_through("c", 0))
+        return said
+
+    said = asyncio.run(play())
+    assert said[:4] == ["a in", "b in", "a out", "b out"]
+    assert said.index("c in") > said.index("alone")
+    assert "alone alone" not in " ".join(said).replace("not alone", "-")
+
+
+CHILD = (
+    "import subprocess, sys, time; "
+    "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); time.sleep(60)"
+)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
+@pytest.mark.parametrize("how", ["trainer killed", "guardian killed", "asked"])
+def test_the_guardian_leaves_nobody_behind(tmp_path: Path, how: str) -> None:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    guard = [sys.executable, "-I", "-S", vllm_guard.__file__, str(folder), "1.0", sys.executable, "-c", CHILD]
+    process = subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True)
+    assert process.stdin is not None
+    family: list[int] = []
+    ends = time.monotonic() + 30
+    while len(family) < 2 and time.monotonic() < ends:
+        below = vllm_guard.children(process.pid)
+        family = below + [pid for child in below for pid in vllm_guard.children(child)]
+        time.sleep(0.02)
+    assert len(family) == 2
+    doomed = list(family)
+    if how == "guardian killed":
+        process.kill()
+        doomed.pop()  # Nobody is left to end the grandchild: the server's own engine watches its front end.
+    elif how == "asked":
+        process.stdin.write(b"k")
+    process.stdin.close()
+    process.wait(timeout=20)
+    ends = time.monotonic() + 20
+    while any(map(running, doomed)) and time.monotonic() < ends:
+        time.sleep(0.02)
+    assert not any(map(running, doomed))
+    assert folder.exists() == (how != "trainer killed")
+    for pid in set(family) - set(doomed):
+        os.kill(pid, signal.SIGKILL)
+
+
+def running(pid: int) -> bool:
+    stat = read(Path(f"/proc/{pid}/stat"))
+    return bool(stat) and stat.rpartition(b")")[2].split()[0] != b"Z"
+
+
+def read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
