@@ -43,7 +43,7 @@ best, and a real scorer's errors come on top.
 
 A module that pays for something of its own (format, length, information) is *meant* to leave the gradient of the
 outcome: here the price is seen, not whether it is worth it. Whether lower noise or a shaped reward helps learning is
-the business of `agentgym lab --learning`."""
+the business of `agentgym lab --learning` ([what it found](cards/learning.md))."""
 
 
 def overview(results: Results, cards: str) -> str:
