@@ -57,8 +57,19 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("format", {}),
     ("length", {"free": 20, "limit": 50}),
     ("invalid-action", {}),
+    ("tool-correctness", {}),
+    ("behaviour-step", {"enough": 2}),
+    ("citation-rubric", {"normalise": True}),
+    ("scheduled-mix", {"steps": 20}),
+    ("partial-success", {}),
+    ("likelihood", {}),
+    ("likelihood", {"scale": "probability"}),
+    ("novelty", {}),
+    ("novelty", {"episodic": "elliptical", "combine": "sum"}),
+    ("subgoal", {"threshold": None, "power": 1.0}),
+    ("renorm", {}),
 ]
-"""Modules with the parameters that matter for their cost; the rest are at their defaults."""
+"""Every registered module with the parameters that matter for their cost; the rest are at their defaults."""
 
 
 def columns(turns: int, seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:

@@ -34,9 +34,12 @@ from mutations import mutants
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "agentgym" / "credit"
 TESTS = ROOT / "tests" / "unit" / "credit"
-OWN_TESTS = {"similar": ["test_similar.py"], "anchor_state": ["test_similar.py", "test_anchor_state.py"]}
+OWN_TESTS = {
+    "similar": ["test_similar_parts.py", "test_similar.py"],
+    "anchor_state": ["test_similar.py", "test_anchor_state.py"],
+}
 """Tests that are for some files alone: `similar` has no others, `anchor_state` has all the common ones, too."""
-ELSEWHERE = "test_similar.py", "test_credit_scale.py", "test_credit_docs.py"
+ELSEWHERE = "test_similar.py", "test_similar_parts.py", "test_credit_scale.py", "test_credit_docs.py"
 """Tests that the other files do without: of one module, slow, or of a page. The lab's are left out everywhere."""
 
 

@@ -134,6 +134,7 @@ def _learning(module: list[str] | None, quick: bool, out: Path | None, seeds: in
     """Train with each module; a page, a plot and the runs themselves if there is a folder for them."""
     from agentgym import lab_learning
     from agentgym.lab import learning
+    from agentgym.lab.runs import as_json, by_game
 
     kept = None if out is None else out / "learning.json"
     runs = lab_learning.compare(module, seeds, quick, kept, say)
@@ -141,10 +142,12 @@ def _learning(module: list[str] | None, quick: bool, out: Path | None, seeds: in
         for path in lab_learning.write(out, runs):
             say(f"wrote {path}")
     if json:
-        out_json(
-            {"runs": learning.as_json(runs), "differences": [asdict(d) for d in learning.differences(runs).values()]}
-        )
+        apart = {game: learning.differences(part).values() for game, part in by_game(runs).items()}
+        found = [{"game": game, **asdict(d)} for game, parted in apart.items() for d in parted]
+        out_json({"runs": as_json(runs), "differences": found})
     else:
-        table(learning.TITLES, learning.rows(runs))
-        print(learning.conclusions(runs))
+        for game, part in by_game(runs).items():
+            print(game)
+            table(learning.TITLES, learning.rows(part))
+            print(learning.conclusions(part))
     return 0

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
-from agentgym.errors import StoreError, UsageError
 from agentgym.lab.plot import Panel, Point, svg
+from agentgym.lab.runs import Run, by_game, by_module
 from agentgym.lab.significance import holm, interval, paired
 
 REFERENCE = "grpo"
@@ -18,27 +15,6 @@ REFERENCE = "grpo"
 PER_PLOT = 6
 """Most lines in one panel: more cannot be told apart."""
 TITLES = ("module", "success while learning", "held out at the end", "difference from grpo", "p", "p (Holm)")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training run."""
-
-    module: str
-    seed: int
-    recipe: str
-    """Fingerprint of its recipe: runs of different ones are not compared."""
-    curve: tuple[float, ...]
-    """Success of each iteration's attempts."""
-    samples: int
-    """Attempts of an iteration."""
-    heldout: float
-    """Success on held-out tasks at the end."""
-
-    @property
-    def area(self) -> float:
-        """Mean success over all training attempts: the area under the learning curve, over its width."""
-        return fmean(self.curve)
 
 
 @dataclass(frozen=True)
@@ -59,7 +35,11 @@ class Difference:
 
 
 def differences(runs: Sequence[Run]) -> dict[str, Difference]:
-    """Each module against the reference, over the seeds that both have; modules with fewer than two are left out."""
+    """Each module against the reference, over the seeds that both have; modules with fewer than two are left out.
+
+    Args:
+        runs: of one game.
+    """
     areas: dict[str, dict[int, float]] = {}
     for run in runs:
         areas.setdefault(run.module, {})[run.seed] = run.area
@@ -80,7 +60,7 @@ def differences(runs: Sequence[Run]) -> dict[str, Difference]:
 
 
 def rows(runs: Sequence[Run]) -> list[list[str]]:
-    """A table of all modules, the best first, with the columns of `TITLES`."""
+    """A table of all modules of one game, the best first, with the columns of `TITLES`."""
     apart = differences(runs)
     found: list[list[str]] = []
     for module, mine in sorted(by_module(runs).items(), key=lambda item: -fmean(run.area for run in item[1])):
@@ -92,16 +72,8 @@ def rows(runs: Sequence[Run]) -> list[list[str]]:
     return found
 
 
-def by_module(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs of each module, by seed."""
-    found: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: run.seed):
-        found.setdefault(run.module, []).append(run)
-    return found
-
-
 def conclusions(runs: Sequence[Run]) -> str:
-    """Which differences are significant, in a few sentences."""
+    """Which differences of one game are significant, in a few sentences."""
     apart = differences(runs)
     sure = [d for d in apart.values() if d.corrected < 0.05]
     maybe = [d for d in apart.values() if d.p < 0.05 <= d.corrected]
@@ -114,56 +86,19 @@ def conclusions(runs: Sequence[Run]) -> str:
 
 
 def plot(runs: Sequence[Run]) -> str:
-    """Success over samples as SVG, mean and 95 % interval over seeds; some modules a panel, and the reference."""
-    modules = by_module(runs)
+    """Success over samples as SVG, mean and 95 % interval over seeds; some modules a panel, and their reference."""
+    return svg([panel for game, part in by_game(runs).items() for panel in _panels(game, by_module(part))], per_row=2)
+
+
+def _panels(game: str, modules: dict[str, list[Run]]) -> list[Panel]:
     others = sorted((m for m in modules if m != REFERENCE), key=lambda m: -fmean(run.area for run in modules[m]))
     parts = [others[i : i + PER_PLOT] for i in range(0, len(others), PER_PLOT)] or [[]]
     panels: list[Panel] = []
     for number, part in enumerate(parts):
         lines = {m: _line(modules[m]) for m in ([REFERENCE] if REFERENCE in modules else []) + part}
-        title = f"success, places {number * PER_PLOT + 1} to {number * PER_PLOT + len(part)}"
+        title = f"success in {game}, places {number * PER_PLOT + 1} to {number * PER_PLOT + len(part)}"
         panels.append(Panel(title, "attempts", lines))
-    return svg(panels, per_row=2)
-
-
-def read(path: Path) -> list[Run]:
-    """Runs that `save` wrote; none where there is no file.
-
-    Raises:
-        StoreError: the file is something else.
-    """
-    if not path.exists():
-        return []
-    try:
-        data: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        return [_run(**one) for one in data]
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path}: holds no runs of the learning comparison ({error}); remove it") from error
-
-
-def as_json(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Runs as JSON values."""
-    return [asdict(run) for run in runs]
-
-
-def save(path: Path, runs: Sequence[Run]) -> None:
-    """Write runs, one a line, after putting the file aside in one step: a kill leaves the old one or the new one.
-
-    Raises:
-        UsageError: it cannot be written.
-    """
-    lines = [json.dumps(one) for one in as_json(sorted(runs, key=lambda run: (run.module, run.seed)))]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        fresh.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
-        fresh.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error}") from error
-
-
-def _run(curve: Sequence[float], **rest: Any) -> Run:
-    return Run(curve=tuple(map(float, curve)), **rest)
+    return panels
 
 
 def _line(runs: Sequence[Run]) -> list[Point]:

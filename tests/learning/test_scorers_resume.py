@@ -1,4 +1,4 @@
-"""Scorers that ask the model, in the real loop: a run that was cut gives the same bits as one that was not."""
+"""Scorers that ask the model or remember, in the real loop: a run that was cut has the bits of one that was not."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ class Ask(TextEnv):
     def act(self, action):
         self.left -= 1
         odd, seen = len(action.encode()) % 2 == 1, Observation("Go on.")
+        tests = {"odd": odd, "short": len(action) < 4}
         if self.left:
-            return Step.on(seen, 0.25 * odd)
-        return Step.success(seen) if odd else Step.failure(seen)
+            return Step.on(seen, 0.25 * odd, tests=tests)
+        return Step.success(seen, tests=tests) if odd else Step.failure(seen, tests=tests)
 
 
 def tasks(split="train", **options):
@@ -90,6 +91,12 @@ SETUPS = {
         'use = "turn-entropy"\nsource = "sampler"',
         'use = "grpo"\n[[credit]]\nuse = "entropy-modulated"',
     ),
+    "visits": ('use = "visits"', 'use = "novelty"\n[[credit]]\nuse = "discounted-return"'),
+    "tests": ('use = "test-difficulty"', 'use = "partial-success"\n[[credit]]\nuse = "grpo"'),
+    "schedule": (
+        'use = "schedule"',
+        'use = "scheduled-mix"\ncolumn = "reward"\nsteps = 4\n[[credit]]\nuse = "grpo"',
+    ),
 }
 
 LEARNS = {
@@ -98,6 +105,9 @@ LEARNS = {
     "preference": ("pairs", "grad_norm"),
     "outcome": ("attempts", "grad_norm"),
     **dict.fromkeys(("entropy", "sampled entropy"), ("mean",)),
+    "visits": ("states",),
+    "tests": ("results",),
+    "schedule": ("iteration",),
 }
 
 
