@@ -25,6 +25,8 @@ MARK = "\u2402agentgym-content-{}\u2403"
 THINK_END = "</think>"
 CONTEXT = -1
 """Turn of tokens that the model did not write."""
+NOBODY = -1
+"""Version of tokens that no weights sampled."""
 
 
 class ChatTokenizer:
@@ -148,7 +150,7 @@ class Ledger:
         """The model's turn: exactly the sampled ids, or the encoded text where there are none.
 
         Raises:
-            UsageError: it is not the model's turn, or ids and log-probabilities differ in number.
+            UsageError: it is not the model's turn, or ids, log-probabilities and versions differ in number.
         """
         if not self._waiting:
             raise UsageError("act: the last turn has not been answered yet; call observe first")
@@ -158,7 +160,10 @@ class Ledger:
         logprobs = completion.logprobs or (0.0,) * len(completion.tokens)
         if len(logprobs) != len(completion.tokens):
             raise UsageError(f"{len(completion.tokens)} tokens come with {len(logprobs)} log-probabilities")
-        self._append(completion.tokens, self._turn, logprobs)
+        versions = completion.versions or (completion.version,) * len(completion.tokens)
+        if len(versions) != len(completion.tokens):
+            raise UsageError(f"{len(completion.tokens)} tokens come with {len(versions)} versions of the weights")
+        self._append(completion.tokens, self._turn, logprobs, versions)
         self._finish_turn(completion.text, list(completion.tokens))
 
     def demonstrate(self, text: str) -> None:
@@ -196,6 +201,7 @@ class Ledger:
         self._tokens: list[int] = []
         self._turns: list[int] = []
         self._logprobs: list[float] = []
+        self._versions: list[int] = []
         roles = tuple(m.role for m in self._messages)
         self._seen = self._chat.glue(roles)
         for piece, content in zip(self._seen, self._contents, strict=False):
@@ -230,10 +236,17 @@ class Ledger:
             ids = ids[1:]
         self._append(ids)
 
-    def _append(self, ids: Sequence[int], turn: int = CONTEXT, logprobs: Sequence[float] | None = None) -> None:
+    def _append(
+        self,
+        ids: Sequence[int],
+        turn: int = CONTEXT,
+        logprobs: Sequence[float] | None = None,
+        versions: Sequence[int] | None = None,
+    ) -> None:
         self._tokens += ids
         self._turns += [turn] * len(ids)
         self._logprobs += logprobs if logprobs is not None else [0.0] * len(ids)
+        self._versions += versions if versions is not None else [NOBODY] * len(ids)
 
     def _close(self) -> None:
         self._closed += self._sample()
@@ -243,4 +256,11 @@ class Ledger:
         if last is None:
             return ()
         end = last + 1
-        return (Sample(tuple(self._tokens[:end]), tuple(self._turns[:end]), tuple(self._logprobs[:end])),)
+        return (
+            Sample(
+                tokens=tuple(self._tokens[:end]),
+                turn=tuple(self._turns[:end]),
+                logprobs=tuple(self._logprobs[:end]),
+                versions=tuple(self._versions[:end]),
+            ),
+        )

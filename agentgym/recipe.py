@@ -122,6 +122,41 @@ class TrainerConfig(LearnerConfig):
     """Train on sequences whose advantages are all zero as well (they only add KL and entropy terms)."""
 
 
+class AsynchronyConfig(Config):
+    """Whether rollouts go on while the learner steps."""
+
+    staleness: int = Field(default=0, ge=0)
+    """Most versions of the weights that a token may be behind when it is learnt from; 0 plays and learns in turns."""
+    queue: int = Field(default=0, ge=0)
+    """Most groups on their way, in play or waiting for the learner; 0 for as many as can be in time. Of no meaning
+    where `staleness` is 0."""
+
+
+class ClusterConfig(Config):
+    """Where a run's processes are: on this machine (no `address`), or on a Ray cluster (docs/cluster.md)."""
+
+    address: str = ""
+    """`local` starts a cluster on this machine, `auto` or `host:port` joins one; empty for none."""
+    rollout_workers: int = Field(default=2, ge=1)
+    """Processes that play attempts; `rollout.slots` are shared out among them."""
+    hosts: int = Field(default=0, ge=0)
+    """Processes that hold environments; 0 leaves them with the rollout workers."""
+    engines: int = Field(default=0, ge=0)
+    """Processes that sample for all workers; 0 gives each worker a sampler of its own."""
+    learner_ranks: int = Field(default=0, ge=0)
+    """Processes that learn; 0 learns in the process that was started."""
+    cpus: float = Field(default=1.0, ge=0)
+    """Cores that each of them asks Ray for, and computes with."""
+    gpus: float = Field(default=0.0, ge=0)
+    """GPUs that each process with a model asks Ray for."""
+    restarts: int = Field(default=10, ge=0)
+    """How many times Ray may start each of them anew."""
+    deadline: float = Field(default=600.0, gt=0)
+    """Seconds for one attempt (one answer, one optimizer step); then its process counts as hung and is killed."""
+    wait: float = Field(default=120.0, gt=0)
+    """Seconds to wait for a place in the cluster, or for anything that still lives, before the run stops."""
+
+
 class Recipe(Config):
     """A training run."""
 
@@ -134,6 +169,8 @@ class Recipe(Config):
     sampler: Mapping[str, Any] = {"use": "transformers"}
     """Policy that samples with the learner's weights: `use` and its own parameters."""
     rollout: RolloutConfig = RolloutConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    asynchrony: AsynchronyConfig = AsynchronyConfig()
     warmstart: WarmstartConfig = WarmstartConfig()
     credit: tuple[Mapping[str, Any], ...] = ({"use": "anchor-state"},)
     """Credit modules in order; each has `use` and its own parameters."""
@@ -166,6 +203,22 @@ class Recipe(Config):
         pipeline.check(there)
         return pipeline
 
+    def sampler_class(self) -> Any:
+        """What makes the policy that plays while the model learns.
+
+        Raises:
+            ConfigError: no `use`.
+            UnknownNameError: no policy has that name.
+            UsageError: the policy does not follow the weights of a model that learns.
+        """
+        name = self.sampler.get("use")
+        if not isinstance(name, str):
+            raise ConfigError("sampler: needs use = 'name of a policy', such as 'transformers' or 'vllm'")
+        made = registry.load("policies", name)
+        if not {"loaded", "max_batch"} <= set(registry.parameters(made)):
+            raise UsageError(f"sampler.use = {name!r}: that policy does not follow a model that learns")
+        return made
+
     def open_sampler(self, **given: Any) -> Any:
         """The policy that plays while the model learns.
 
@@ -177,16 +230,11 @@ class Recipe(Config):
             UnknownNameError: no policy has that name.
             UsageError: the policy cannot be made, or does not follow the weights of a model that learns.
         """
+        made = self.sampler_class()
         parameters = dict(self.sampler)
-        name = parameters.pop("use", None)
-        if not isinstance(name, str):
-            raise ConfigError("sampler: needs use = 'name of a policy', such as 'transformers' or 'vllm'")
-        made = registry.load("policies", name)
-        known = set(registry.parameters(made))
-        if not {"loaded", "max_batch"} <= known:
-            raise UsageError(f"sampler.use = {name!r}: that policy does not follow a model that learns")
+        name = parameters.pop("use")
         # The model is the learner's: [model] says what it is and [rollout] how many episodes play at once.
-        free = known - set(given) - {"model", "dtype", "device", "seed"}
+        free = set(registry.parameters(made)) - set(given) - {"model", "dtype", "device", "seed"}
         for key in sorted(set(parameters) - free):
             raise ConfigError(f"sampler.{key}: no parameter of {name!r} in a recipe{did_you_mean(key, free)}")
         try:
@@ -225,6 +273,11 @@ def load_recipe(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
 def check_recipe(recipe: Recipe) -> None:
     """The checks of `load_recipe` on a recipe that was made otherwise."""
     spec = registry.spec(recipe.env.id)
+    if recipe.asynchrony.staleness and recipe.rollout.schedule == "ordered":
+        raise ConfigError(
+            f"asynchrony.staleness = {recipe.asynchrony.staleness} does not go with rollout.schedule = 'ordered': what "
+            "is played while the learner steps has no fixed order. Set rollout.schedule = 'eager', or staleness = 0"
+        )
     dialects.get(recipe.env.dialect or spec.dialect)
     sampler = recipe.sampler.get("use")
     if isinstance(sampler, str) and ".py:" not in sampler and sampler not in registry.names("policies"):

@@ -168,6 +168,7 @@ def _completion(c: Completion) -> dict[str, Any]:
             "prompt_tokens": c.prompt_tokens,
             "cached_tokens": c.cached_tokens,
             "version": c.version,
+            "versions": list(c.versions) or None,
             "seconds": _number(c.seconds),
         }
     )
@@ -184,6 +185,7 @@ def _read_completion(record: Mapping[str, Any]) -> Completion:
         cached_tokens=record["cached_tokens"],
         version=record["version"],
         seconds=read_float(record["seconds"]),
+        versions=tuple(record.get("versions", ())),
     )
 
 
@@ -216,8 +218,20 @@ def _read_turn(record: Mapping[str, Any]) -> Turn:
 
 
 def _sample(s: Sample) -> dict[str, Any]:
-    return {"tokens": list(s.tokens), "turn": list(s.turn), "logprobs": [_number(p) for p in s.logprobs]}
+    return _compact(
+        {
+            "tokens": list(s.tokens),
+            "turn": list(s.turn),
+            "logprobs": [_number(p) for p in s.logprobs],
+            "versions": list(s.versions) or None,
+        }
+    )
 
 
 def _read_sample(record: Mapping[str, Any]) -> Sample:
-    return Sample(tuple(record["tokens"]), tuple(record["turn"]), tuple(map(read_float, record["logprobs"])))
+    return Sample(
+        tokens=tuple(record["tokens"]),
+        turn=tuple(record["turn"]),
+        logprobs=tuple(map(read_float, record["logprobs"])),
+        versions=tuple(record.get("versions", ())),
+    )

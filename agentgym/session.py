@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agentgym import checkpoint, models, records, registry
+from agentgym.asynchrony import Flow, Player, Table
+from agentgym.asynchrony.twin import follow, twin
 from agentgym.batch import Packed
+from agentgym.cluster import ClusterLearner, ClusterPolicy, Opened
 from agentgym.errors import CreditError, StoreError, UsageError
 from agentgym.evaluate import summarise
 from agentgym.host import HostPool
-from agentgym.learner import Learner, Mode, keep_refused
+from agentgym.learner import Learner, Mode, RankedLearner, keep_refused, open_learner
 from agentgym.limits import Limits
 from agentgym.policy import Policy, Sampling
 from agentgym.progress import Progress
@@ -41,6 +44,7 @@ class Session:
         heldout: held-out tasks, disjoint from them.
         pipeline: the credit modules.
         skipped: how many tasks in line were passed over, because a selection module did not want them.
+        flow: groups on their way while the learner steps; `None` where playing and learning take turns.
     """
 
     def __init__(self, recipe: Recipe, run: RunFolder, progress: Progress) -> None:
@@ -62,6 +66,7 @@ class Session:
         self.skipped = 0
         self.scorers: list[tuple[str, Working]] = []
         self.selecting: list[tuple[str, Selecting]] = []
+        self.flow: Flow | None = None
         self._demos: list[Trajectory] | None = None
 
     def __enter__(self) -> Session:
@@ -69,8 +74,22 @@ class Session:
         self.loaded = models.load(
             recipe.model.ref, dtype=recipe.model.dtype, device=recipe.model.device, seed=recipe.seed
         )
-        self.learner = Learner(self.loaded.model, recipe.trainer, on_refused=keep_refused(self.run.path / "refused"))
-        self.policy: Any = recipe.open_sampler(loaded=self.loaded, max_batch=recipe.rollout.slots)
+        refused = keep_refused(self.run.path / "refused")
+        cluster = Opened(recipe, self.loaded, self.run.path, self.progress.note) if recipe.cluster.address else None
+        self.learner: Learner | RankedLearner | ClusterLearner
+        if cluster is not None and recipe.cluster.learner_ranks:
+            self.learner = ClusterLearner(cluster, recipe, self.loaded, refused)
+        else:
+            self.learner = open_learner(self.loaded.model, recipe.trainer, on_refused=refused)
+        # Weights that a step changes must not be those that are sampled from meanwhile. A sampler with a `publish` of
+        # its own has its own copy of them elsewhere.
+        elsewhere = cluster is not None or hasattr(recipe.sampler_class(), "publish")
+        self._sampled = twin(self.loaded) if recipe.asynchrony.staleness and not elsewhere else self.loaded
+        self.policy: Any = None
+        if cluster is None:
+            self.policy = recipe.open_sampler(loaded=self._sampled, max_batch=recipe.rollout.slots)
+        if hasattr(self.policy, "follow"):
+            self.policy.follow(self.learner)
         kind = self.spec.host if recipe.rollout.host == "auto" else recipe.rollout.host
         self.hosts = HostPool(
             recipe.env.id,
@@ -79,8 +98,41 @@ class Session:
             processes=recipe.rollout.processes,
             step_deadline=recipe.rollout.step_deadline,
         )
+        if cluster is not None:
+            self.policy = ClusterPolicy(cluster, self._table(), self.spec.host)
         self._open_plugins()
+        if recipe.asynchrony.staleness:
+            self._open_flow()
         return self
+
+    def _table(self) -> Table:
+        cfg = self.recipe.rollout
+        return Table(
+            env=self.recipe.env.id,
+            policy=self.policy,
+            hosts=self.hosts,
+            limits=self.limits,
+            dialect=self.dialect,
+            slots=cfg.slots,
+            retries=cfg.retries,
+            system=self.recipe.env.system,
+        )
+
+    def _open_flow(self) -> None:
+        recipe, cfg = self.recipe, self.recipe.rollout
+        self.flow = Flow(
+            self.policy.player if recipe.cluster.address else Player(self._table()),
+            self._drawing(recipe.sampling.temperature),
+            staleness=recipe.asynchrony.staleness,
+            queue=recipe.asynchrony.queue,
+            tasks=recipe.trainer.tasks,
+            group=recipe.trainer.group,
+            seed=recipe.seed,
+        )
+        if self.hosts.kind == "process" and not recipe.cluster.address:
+            # From here, not from the thread that plays: a process ends with the thread that began it.
+            self.hosts.warm(cfg.slots)
+        self.publish()
 
     def _open_plugins(self) -> None:
         recipe = self.recipe
@@ -113,9 +165,13 @@ class Session:
         self.selecting = [(name, module.open(choosing)) for name, module in recipe.open_selection()]
 
     def __exit__(self, *_: object) -> None:
+        if self.flow is not None:
+            self.flow.player.close()
         for named in self.scorers:
             named[1].close()
         self.policy.close()
+        if not isinstance(self.learner, ClusterLearner):
+            self.learner.close()
         self.hosts.close()
         self.tracker.close()
         self.run.close()
@@ -134,9 +190,13 @@ class Session:
 
     def play(self, todo: Sequence[Attempt], label: str, temperature: float) -> list[Trajectory]:
         """Play attempts with the model as it is now; the result is in the order of `todo`."""
+        if self.policy.version != self.learner.version:
+            self.publish()  # Supervised steps do not publish one by one where there is a flow.
+        return self._collect(todo, label, self.policy, self._drawing(temperature))
+
+    def _drawing(self, temperature: float) -> Sampling:
         drawing = self.recipe.sampling
-        sampling = Sampling(temperature=temperature, top_p=drawing.top_p, max_tokens=drawing.max_tokens)
-        return self._collect(todo, label, self.policy, sampling)
+        return Sampling(temperature=temperature, top_p=drawing.top_p, max_tokens=drawing.max_tokens)
 
     def play_more(self, todo: Sequence[Attempt], label: str) -> list[Trajectory]:
         """Play further training attempts, as selection modules want them."""
@@ -165,6 +225,9 @@ class Session:
             done["score"] += trajectory.score
             self.progress.advance(1, success=done["success"] / done["n"], reward=done["score"] / done["n"])
 
+        player = self.flow.player if self.flow is not None else getattr(policy, "player", None)
+        if player is not None:
+            return player.play(todo, sampling, None if policy is self.policy else policy, one)
         return collect(
             todo,
             env=self.recipe.env.id,
@@ -183,17 +246,39 @@ class Session:
     # Learning -------------------------------------------------------------------------------------------------------
 
     def learn(self, packs: Sequence[Packed], mode: Mode, lr: float) -> dict[str, float]:
-        """One optimizer step; the sampler's cache is of the old weights and goes.
+        """One optimizer step; without a flow the sampler has the new weights at once.
 
         Returns:
             The learner's metrics; those that depend on the machine's speed begin with `time/`.
         """
-        if hasattr(self.policy, "sleep"):
+        if self.flow is None and hasattr(self.policy, "sleep"):
             self.policy.sleep()  # A GPU that sampler and learner share is the learner's now.
         metrics = self.learner.step(packs, mode=mode, lr=lr)
-        self.policy.version = self.learner.version
-        self.policy.reset_cache()
+        if self.flow is None:
+            self.publish()
         return {(f"time/{k}" if k in TIMED else f"learn/{k}"): v for k, v in metrics.items()}
+
+    def publish(self) -> None:
+        """Have the sampler answer with the learner's weights; its cache is of the old ones and goes.
+
+        With a flow episodes stay in flight. A policy that has `publish(version)` takes the weights its own way, in the
+        middle of answers perhaps; others get theirs copied between two of their answers.
+        """
+
+        def change() -> None:
+            if self.flow is not None:
+                follow(self._sampled, self.loaded)
+            self.policy.version = self.learner.version
+            self.policy.reset_cache()
+
+        if self.flow is None:
+            change()
+        elif hasattr(self.policy, "publish"):
+            self.policy.publish(self.learner.version)
+            self.flow.published(self.learner.version)
+        else:
+            self.flow.player.swap(change)
+            self.flow.published(self.learner.version)
 
     # Recording ------------------------------------------------------------------------------------------------------
 
@@ -244,6 +329,8 @@ class Session:
             "scorers": scorers,
             "selection": [{"name": name, "state": module.state()} for name, module in self.selecting],
         }
+        if self.flow is not None:
+            meta["asynchrony"] = self.flow.state()
         checkpoint.save(self.run.checkpoints, stages_done, tensors, meta)
 
     def restore(self) -> int:
@@ -261,8 +348,9 @@ class Session:
             )
         self.learner.load_state(found.tensors, found.meta["learner"])
         self._restore_plugins(found.path, found.tensors, found.meta)
-        self.policy.version = self.learner.version
-        self.policy.reset_cache()
+        if self.flow is not None and "asynchrony" in found.meta:
+            self.flow.load_state(found.meta["asynchrony"], self.tasks)
+        self.publish()
         self.step = int(found.meta["log_step"])
         self.skipped = int(found.meta.get("skipped", 0))  # Older checkpoints lack it: nothing could be skipped then.
         self.run.trajectories.cut(int(found.meta["trajectories_offset"]))

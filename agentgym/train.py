@@ -3,7 +3,8 @@
 A run is a list of stages: evaluate the untrained model, learn from demonstrations, evaluate, improve by reinforcement
 learning, evaluate. Each stage is a function of the run's seed and of the weights and nothing else, so a checkpoint
 after every stage that changes weights is all that resuming needs: logs are cut back to where they stood then, and the
-remaining stages are run.
+remaining stages are run. With `asynchrony.staleness` above 0 groups are played while the learner steps: then timing has
+a say as well, and a checkpoint also names the groups that are on their way, which are played again.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
+from agentgym.asynchrony import Drawn, Flow
 from agentgym.batch import TrainSequence, demonstrations, pack, sequences
 from agentgym.credit import TurnTable
 from agentgym.env import Ability
@@ -95,6 +96,8 @@ def train(recipe: Recipe, run: RunFolder, progress: Progress | None = None) -> S
 def evaluate_stage(s: Session, name: str) -> None:
     """Success on held-out tasks; the same tasks and seeds at every call."""
     cfg = s.recipe.eval
+    if s.flow is not None:
+        s.flow.player.pause()
     tasks = s.heldout[: cfg.tasks]
     todo = attempts(list(tasks), cfg.attempts, derive(s.recipe.seed, "eval"), prefix="eval:")
     played = s.play(todo, f"evaluate ({name})", temperature=cfg.temperature)
@@ -122,7 +125,7 @@ def warmstart_stage(s: Session, epoch: int) -> None:
 def train_stage(s: Session, i: int) -> None:
     """One iteration: play groups of attempts, give every turn its credit, take the optimizer's steps."""
     cfg = s.recipe.trainer
-    sampled, drawn = sample_groups(s, i)
+    sampled, drawn = sample_groups(s, i) if s.flow is None else stream_groups(s, s.flow, i)
     played = sampled
     for _, module in s.selecting:
         played = module.extend(played, lambda todo: s.play_more(todo, f"play {i + 1}/{cfg.iterations}"), i)
@@ -156,6 +159,9 @@ def train_stage(s: Session, i: int) -> None:
         learned = s.learn(packs, mode="policy", lr=cfg.lr)
         metrics |= learned
         s.progress.advance(1, loss=learned["learn/loss"])
+    if s.flow is not None:
+        s.publish()
+        s.flow.order(lambda place: tasks_from(s, place, 1)[0], (cfg.iterations - i - 1) * cfg.tasks)
     s.log(f"train:{i}", metrics)
 
 
@@ -212,6 +218,32 @@ def sample_groups(s: Session, i: int) -> tuple[list[Trajectory], dict[str, float
     return kept, metrics
 
 
+def stream_groups(s: Session, flow: Flow, i: int) -> tuple[list[Trajectory], dict[str, float]]:
+    """An iteration's groups as they come in from the background; else as `sample_groups`.
+
+    What is dropped as too old nobody sees: no selection module observes it, and it is not in the log.
+    """
+    cfg = s.recipe.trainer
+    skipped = s.skipped
+    s.progress.start(f"play {i + 1}/{cfg.iterations}", cfg.tasks)
+    batch = flow.batch(
+        lambda place: tasks_from(s, place, 1)[0],
+        needed=(cfg.iterations - i) * cfg.tasks,
+        replace_flat=cfg.refill * cfg.tasks,
+        flat=lambda group: bool(flat_groups(group)),
+        on_group=lambda group: s.progress.advance(1, success=sum(t.success for t in group) / len(group)),
+    )
+    for epoch in sorted({order.epoch for order, _ in batch.seen}):
+        seen = [t for order, group in batch.seen if order.epoch == epoch for t in group]
+        for _, module in s.selecting:
+            module.observe(seen, epoch)
+    metrics = batch.metrics | {"train/flat_groups": sum(len(flat_groups(group)) for _, group in batch.seen)}
+    if s.selecting:
+        unwanted = sum(not order.wanted for order, _ in batch.seen)
+        metrics |= {"train/skipped_tasks": s.skipped - skipped, "train/unwanted_tasks": unwanted}
+    return [t for group in batch.groups for t in group], metrics
+
+
 def flat_groups(played: Sequence[Trajectory]) -> set[str]:
     """Groups in which every attempt that may be trained on has the same score: nothing to compare."""
     scores: dict[str, set[float]] = {}
@@ -222,29 +254,24 @@ def flat_groups(played: Sequence[Trajectory]) -> set[str]:
     return {group for group, seen in scores.items() if len(seen) <= 1}
 
 
-class Drawn(NamedTuple):
-    """A task that is to be played."""
-
-    task: Task
-    epoch: int
-    """Which pass over the training tasks it was drawn in."""
-    wanted: bool
-    """False where no task of the epoch was wanted, so that all of them are played."""
-
-
 def draw_tasks(s: Session, draw: int, count: int) -> list[Drawn]:
-    """`count` training tasks for a draw: epochs over the task set, each in an order of its own.
+    """`count` training tasks for a draw; draws are as wide as an iteration."""
+    return tasks_from(s, draw * s.recipe.trainer.tasks, count)
+
+
+def tasks_from(s: Session, first: int, count: int) -> list[Drawn]:
+    """`count` training tasks from a place in line on: epochs over the task set, each in an order of its own.
 
     Tasks that a selection module does not want are passed over and counted in `s.skipped`: where a draw begins is a
-    function of its number and of that count. In an epoch in which no task at all is wanted, all are played.
+    function of its place and of that count. In an epoch in which no task at all is wanted, all are played.
     """
-    size, width = len(s.tasks), s.recipe.trainer.tasks
+    size = len(s.tasks)
 
     def wants(task: Task, epoch: int) -> bool:
         return all(module.wants(task, epoch) for _, module in s.selecting)
 
     picked: list[Drawn] = []
-    epoch, place = divmod(draw * width + s.skipped, size)
+    epoch, place = divmod(first + s.skipped, size)
     while len(picked) < count:
         order, others = generator(s.recipe.seed, "tasks", epoch).permutation(size)[place:], False
         for task in (s.tasks[int(index)] for index in order):

@@ -128,8 +128,10 @@ class Completion:
     cached_tokens: int = 0
     """How many of the prompt's tokens were not computed again (prefix cache)."""
     version: int = 0
-    """Version of the weights that sampled it."""
+    """Version of the weights that sampled it; the oldest, where they were swapped on the way."""
     seconds: float = 0.0
+    versions: tuple[int, ...] = ()
+    """Version that sampled each token, same length as `tokens`; empty where all are of `version`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ class Turn:
 class Sample:
     """One training sequence: tokens exactly as the sampler saw them, and who wrote each.
 
-    All tuples have the same length L.
+    All tuples have the same length L; `versions` may be empty.
     """
 
     tokens: tuple[int, ...]
@@ -162,6 +164,9 @@ class Sample:
     """Turn index whose action the token belongs to; -1 for template and observation tokens."""
     logprobs: tuple[float, ...]
     """Sampling log-probability of action tokens; 0.0 elsewhere."""
+    versions: tuple[int, ...] = ()
+    """Version of the weights that sampled each token; -1 where none did (template, observations, demonstrations).
+    Empty in records of before it was kept."""
 
 
 @dataclass(frozen=True, slots=True)

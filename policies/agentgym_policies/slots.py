@@ -81,17 +81,27 @@ class Arena:
                     self.values[:, new, :, :length] = self.values[:, old, :, :length]
         else:
             room = self.capacity if enough else max(capacity, min(2 * self.capacity, capacity + 256))
-            kept = max((length for _, _, length in moves), default=0)
-            new_rows, old_rows = [m[0] for m in moves], [m[1] for m in moves]
-            for name in ("keys", "values"):
-                fresh = self._empty(len(order), room)
-                if moves:
-                    source: Tensor = getattr(self, name)
-                    fresh[:, new_rows, :, :kept] = source[:, old_rows, :, :kept]
-                setattr(self, name, fresh)
+            self.keys = self._moved(self.keys, len(order), room, moves)
+            self.values = self._moved(self.values, len(order), room, moves)
         self.owners = order
         for owner in wanted:
             self.ids.setdefault(owner, [])
+
+    def _moved(self, source: Tensor, rows: int, capacity: int, moves: Sequence[tuple[int, int, int]]) -> Tensor:
+        """A larger tensor with each row's tokens in their new place; `moves` are (new row, old row, tokens).
+
+        Row by row, for the cache is most of the sampler's memory: what is copied is written once, and only the rest is
+        filled. Filled it must be: attention reads it under a mask, which hides any number, but not a NaN.
+        """
+        layers, heads, dim = self._shape
+        made = torch.empty(layers, rows, heads, capacity, dim, dtype=self._dtype, device=self._device)
+        left = dict.fromkeys(range(rows), 0)
+        for new, old, length in moves:
+            made[:, new, :, :length] = source[:, old, :, :length]
+            left[new] = length
+        for row, length in left.items():
+            made[:, row, :, length:].zero_()
+        return made
 
     def copy_row(self, source: int, target: int, start: int, stop: int) -> None:
         """Tokens `start` to `stop` of a row are another's as well."""

@@ -83,6 +83,10 @@ class TransformersPolicy:
         """Forget all keys and values before the next answer: they are of weights that are no more."""
         self._stale = True
 
+    def sleep(self) -> None:
+        """Give the cache's memory back, to the learner say, whose step makes it worthless; the next answer fills it."""
+        self._thread.submit(self._arena.clear).result()
+
     def forget(self, trajectory: str) -> None:
         """The trajectory is over; its row is free from the next answer on (the worker may be at it just now)."""
         self._forgotten.append(trajectory)
