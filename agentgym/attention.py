@@ -12,15 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from transformers import AttentionInterface
 
+from agentgym.attention_flex import block_mask, flex_packed_attention
 from agentgym.errors import UsageError
 
 NAME = "agentgym_packed"
+Kind = Literal["auto", "blocks", "flex"]
+"""`blocks` is `packed_attention`'s own arithmetic, `flex` one kernel for all segments (`agentgym.attention_flex`)."""
 BLOCK = 128
 """Query rows at once: their scores stay in the processor's cache, and half of the upper triangle is never computed."""
 
@@ -120,6 +123,7 @@ def packed_attention(
     attention_mask: Tensor | None = None,
     *,
     packed_segments: Sequence[Segment],
+    packed_mask: Any = None,
     scaling: float | None = None,
     **unused: Any,
 ) -> tuple[Tensor, None]:
@@ -132,6 +136,7 @@ def packed_attention(
         value: `[1, K, T, D]`.
         attention_mask: must be `None`.
         packed_segments: they cover the T tokens, each once.
+        packed_mask: `block_mask` of the segments, to attend by flex attention.
         scaling: factor on the scores; `1/sqrt(D)` if not given.
         **unused: what else a model hands to attention.
 
@@ -148,6 +153,8 @@ def packed_attention(
     longest = max(seen for segment in packed_segments for _, seen in _blocks(segment))
     if window is not None and longest > window:
         raise UsageError(f"a sequence of {longest} tokens is longer than the model's sliding window of {window}")
+    if packed_mask is not None:
+        return flex_packed_attention(query, key, value, packed_mask, scaling), None
     _, heads, total, dim = query.shape
     keys = key.shape[1]
     out: Tensor = _PackedAttention.apply(  # pyright: ignore
@@ -176,7 +183,15 @@ def packed(model: Any) -> Generator[None]:
         model.config._attn_implementation = before
 
 
-def hidden_states(model: Any, tokens: Tensor, positions: Tensor, segments: Sequence[Segment]) -> Tensor:
+def mask_for(kind: Kind, segments: Sequence[Segment], device: torch.device) -> Any:
+    """What `packed_attention` is to be given as `packed_mask`: `None` for blocks."""
+    flex = kind == "flex" or (kind == "auto" and device.type == "cuda")
+    return block_mask(segments, device) if flex else None
+
+
+def hidden_states(
+    model: Any, tokens: Tensor, positions: Tensor, segments: Sequence[Segment], kind: Kind = "auto"
+) -> Tensor:
     """Last hidden states `[T, d]` of a pack.
 
     Args:
@@ -184,9 +199,11 @@ def hidden_states(model: Any, tokens: Tensor, positions: Tensor, segments: Seque
         tokens: `[T]` ids.
         positions: `[T]`, of each token in its sequence.
         segments: which tokens belong together.
+        kind: how to attend; `auto` is `flex` on CUDA and `blocks` elsewhere.
     """
     decoder = model.get_decoder()
+    told = {"packed_segments": segments, "packed_mask": mask_for(kind, segments, tokens.device)}
     with packed(model):
         # Without use_cache=False a cache is built, and the model may treat the pack as one sequence.
-        out = decoder(input_ids=tokens[None], position_ids=positions[None], use_cache=False, packed_segments=segments)
+        out = decoder(input_ids=tokens[None], position_ids=positions[None], use_cache=False, **told)
     return out.last_hidden_state[0]

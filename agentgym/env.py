@@ -170,6 +170,10 @@ class TextEnv(gymnasium.Env[Observation, str]):
         """The next action of a solution from the current state; `None` if there is none (ability `oracle`)."""
         return None
 
+    def warm(self) -> None:
+        """Load what the first `begin` would wait for (an engine's modules); called at most once, before any episode, in
+        processes that are started ahead. Nothing by default."""
+
     def snapshot(self) -> Any:
         """The state as a picklable value (ability `snapshot`)."""
         raise UsageError(f"{type(self).__name__} cannot take snapshots")

@@ -43,6 +43,14 @@ class LearnerConfig(Config):
     """Train adapters in these layers and nothing else; everything is trained as it is if not given."""
     token_budget: int = Field(default=4096, ge=1)
     """Most tokens in one forward and backward pass; gradients of the packs of a step add up."""
+    ranks: int = Field(default=1, ge=1)
+    """Processes that share the work of a step, and weights, gradients and moments between them (FSDP2): one on each
+    GPU, or each with its part of the processor's cores. Packs are dealt out whole: have at least as many as ranks."""
+    rank_timeout: float = Field(default=600.0, gt=0)
+    """Seconds in which no rank gets any further before all are ended and the one that hangs is named. As long as one
+    layer, or one update, may take and no longer."""
+    attention: Literal["auto", "blocks", "flex"] = "auto"
+    """How packs are attended over: `blocks` anywhere, `flex` on CUDA (and forward only elsewhere), `auto` what fits."""
     checkpointing: bool = False
     """Keep each layer's input only and compute the rest again in the backward pass: a third more work, far less
     memory, the same gradients."""

@@ -11,7 +11,7 @@ python="${PYTHON:-python3}"
 
 case "$what" in
   run) extras="train,textworld" ;;
-  dev) extras="train,textworld,trl,dev" ;;
+  dev) extras="train,textworld,webshop,ray,trl,dev" ;;
   *) echo "setup.sh: unknown set-up '$what': use run or dev" >&2; exit 2 ;;
 esac
 

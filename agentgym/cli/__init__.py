@@ -1,4 +1,4 @@
-"""The command line: `agentgym list | check | play | eval | train | resume | report | credit | doctor`.
+"""The command line: `agentgym list | init | check | play | eval | train | resume | report | credit | doctor`.
 
 Commands import what they need when they run, so that `agentgym --help` answers at once. What a person can fix is one
 line on the error stream and exit code 2; a broken world or store is 1; Ctrl-C is 130.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from agentgym import __version__
-from agentgym.cli import credit, evaluating, exploring, lab, machine, training
+from agentgym.cli import credit, evaluating, exploring, lab, listing, machine, starting, training
 from agentgym.errors import AgentgymError, MissingExtraError, UsageError
 
 EPILOGUE = "Examples:\n\n    agentgym list\n\n    agentgym train recipes/quickstart.toml\n\n    agentgym COMMAND --help"
@@ -32,8 +32,12 @@ def _example(*lines: str) -> str:
 
 
 app.command(
-    exploring.list_, name="list", help_epilogue=_example("agentgym list", "agentgym list envs --json"), sort_key=1
+    listing.list_,
+    name="list",
+    help_epilogue=_example("agentgym list", "agentgym list envs --measure", "agentgym list envs --json"),
+    sort_key=1,
 )
+app.command(starting.init, help_epilogue=_example("agentgym init number-hunt"), sort_key=1)
 app.command(exploring.check, help_epilogue=_example("agentgym check keydoor-v0 --quick"), sort_key=2)
 app.command(
     exploring.play,

@@ -1,4 +1,4 @@
-"""`agentgym list`, `check` and `play`: what there is, whether it keeps the rules, and what it is like."""
+"""`agentgym check` and `play`: whether an environment keeps the rules, and what it is like."""
 
 from __future__ import annotations
 
@@ -9,32 +9,10 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from agentgym.cli.machine import require_extra
-from agentgym.cli.show import out_json, safe, say, settings, table
+from agentgym.cli.show import out_json, safe, say, settings
 
 Flag = Annotated[bool, Parameter(negative="")]
 Options = Annotated[list[str] | None, Parameter(name=["--option", "-o"], negative="")]
-Kind = Literal["envs", "policies", "credit", "scorers", "selection"]
-
-
-def list_(kind: Kind | None = None, *, json: Flag = False) -> int:
-    """List environments, policies and credit modules.
-
-    Args:
-        kind: show only these.
-        json: print JSON.
-    """
-    from agentgym.cli.catalog import catalog
-
-    kinds: tuple[Kind, ...] = (kind,) if kind else ("envs", "policies", "credit", "scorers", "selection")
-    found = {name: catalog(name) for name in kinds}
-    if json:
-        out_json(found)
-        return 0
-    for name, entries in found.items():
-        columns = ["id" if name == "envs" else "name", "summary", *(["abilities"] if name == "envs" else [])]
-        rows = [[str(e["name"]), str(e["summary"]), " ".join(e.get("abilities", ()))][: len(columns)] for e in entries]
-        table(columns, rows, title=name)
-    return 0
 
 
 def check(env: str, /, *, quick: Flag = False, option: Options = None, json: Flag = False) -> int:

@@ -115,9 +115,13 @@ class HostPool:
                 break
 
     def warm(self, count: int) -> None:
-        """Start what `count` hosts need without waiting: processes import while the caller does other things."""
+        """Start what `count` hosts need without waiting: processes load their environments and engines meanwhile."""
         missing = count - len(self._idle) - len(self._used)
-        self._idle += [self._new() for _ in range(missing)]
+        fresh = [self._new() for _ in range(missing)]
+        for host in fresh:
+            if isinstance(host, ProcessHost):
+                host.warm()
+        self._idle += fresh
 
     def close(self) -> None:
         """Destroy every host. Processes get a second to close their environments, then they are killed."""

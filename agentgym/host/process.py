@@ -133,6 +133,11 @@ class Worker:
         self._send(_Pending(answer, operation, deadline), data)
         return await answer
 
+    def ahead(self, number: int) -> None:
+        """Have environment `number` made and its engine loaded. Nobody waits; the first reset says what went wrong."""
+        if self.dead is None:
+            self._send(_Pending(None, "warm", self.settings.reset_deadline), wire.frame([number, "warm", None]))
+
     def drop(self, number: int) -> None:
         """Forget an environment."""
         self.hosts -= 1
@@ -338,6 +343,10 @@ class ProcessHost:
     async def make(self) -> None:
         """Make the environment now, before the first reset."""
         await self._call("make", None, self.worker.settings.reset_deadline)
+
+    def warm(self) -> None:
+        """Have the environment made, and its engine loaded, without waiting for it."""
+        self.worker.ahead(self._number)
 
     async def _call(self, operation: str, value: Any, deadline: float) -> Any:
         if self._closed:

@@ -77,7 +77,7 @@ def _serve(envs: dict[int, Any], settings: dict[str, Any], number: int, operatio
             raise
         except UsageError as error:
             # Only what the caller asked for can be the caller's mistake; a step is asked for by the engine.
-            return wire.frame(["usage" if operation in ("make", "reset") else "crash", f"{operation}: {error}"])
+            return wire.frame(["usage" if operation in ("make", "warm", "reset") else "crash", f"{operation}: {error}"])
         except InfraError as error:
             return wire.frame(["crash", f"{operation}: {error}"])
         except BaseException as error:
@@ -95,13 +95,15 @@ def _call(envs: dict[int, Any], settings: dict[str, Any], number: int, operation
         return wire.from_step(envs[number].step(value))
     if operation == "oracle":
         return envs[number].oracle()
-    if operation not in ("make", "reset"):
+    if operation not in ("make", "warm", "reset"):
         raise UsageError(f"unknown operation {operation!r}")
     if number not in envs:
         from agentgym import registry
 
         envs[number] = registry.make(settings["spec"], **settings["options"])
-    if operation == "make":
+    if operation == "warm":
+        envs[number].warm()
+    if operation != "reset":
         return None
     task, seed = value
     return wire.from_observation(envs[number].reset(seed=seed, options={"task": wire.to_task(task)})[0])

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from agentgym.errors import UsageError, did_you_mean
+from agentgym.learner.peers import Peers, own
 from agentgym.optim import LoraConfig
 from agentgym.seeding import generator
 
@@ -26,10 +27,18 @@ class Held(Protocol):
     params: dict[str, torch.nn.Parameter]
     """The module's own weights that follow the masters, by name."""
     masters: dict[str, Tensor]
-    """What the optimizer changes, by name."""
+    """What the optimizer changes, by name; across ranks this rank's rows."""
+    shapes: dict[str, torch.Size]
+    """Of whole masters, by name."""
+    everywhere: frozenset[str]
+    """Names of masters that every rank has whole."""
 
     def collect(self) -> None:
         """Add the gradients of `params` to those of the masters, in float32, and drop them from `params`."""
+        ...
+
+    def settle(self, peers: Peers) -> None:
+        """Once all packs are collected: add up over ranks what each has a part of only."""
         ...
 
     def publish(self, source: Mapping[str, Tensor]) -> None:
@@ -40,10 +49,14 @@ class Held(Protocol):
 class Dense:
     """A float32 copy of each weight; a weight that is float32 is its own master."""
 
+    everywhere: frozenset[str] = frozenset()
+
     def __init__(self, params: dict[str, torch.nn.Parameter]) -> None:
         self.params = params
+        self.shapes = {name: p.shape for name, p in params.items()}
+        # A sharded float32 weight cannot be its own master, but both can have the same memory.
         self.masters: dict[str, Tensor] = {
-            name: p if p.dtype == torch.float32 else p.detach().to(torch.float32).requires_grad_()
+            name: p if own(p) is p and p.dtype == torch.float32 else own(p).detach().to(torch.float32).requires_grad_()
             for name, p in params.items()
         }
 
@@ -53,18 +66,22 @@ class Dense:
             param = self.params[name]
             if param is master or param.grad is None:
                 continue
+            part = own(param.grad)
             if master.grad is None:
-                master.grad = param.grad.to(torch.float32)
+                master.grad = part.to(torch.float32)
             else:
-                master.grad += param.grad
+                master.grad += part
             param.grad = None
+
+    def settle(self, peers: Peers) -> None:
+        """Every rank's gradients are whole for its rows."""
 
     @torch.no_grad()
     def publish(self, source: Mapping[str, Tensor]) -> None:
         """Round."""
         for name, param in self.params.items():
             if param is not source[name]:
-                param.copy_(source[name])
+                own(param).copy_(source[name])
 
 
 class LowRank:
@@ -93,15 +110,20 @@ class LowRank:
                 raise UsageError(f"trainer.lora.targets: no matrix {target!r}{did_you_mean(target, modules.values())}")
         self.params = {name: params[name] for name, module in modules.items() if module in config.targets}
         self.masters = {}
+        self.shapes: dict[str, torch.Size] = {}
         for name, p in params.items():
             p.requires_grad_(name in self.params)
-        self._base = {name: p.detach().clone() for name, p in self.params.items()}
+        self._base = {name: own(p).detach().clone() for name, p in self.params.items()}
         for name, p in self.params.items():
             rows, columns = p.shape
             draw = generator(config.seed, "lora", name).standard_normal((config.rank, columns)) / columns**0.5
             a = torch.from_numpy(draw).to(p.device, torch.float32)
             self.masters[f"{name}.lora_a"] = a.requires_grad_()
-            self.masters[f"{name}.lora_b"] = torch.zeros(rows, config.rank, device=p.device, requires_grad=True)
+            mine = len(self._base[name])
+            self.masters[f"{name}.lora_b"] = torch.zeros(mine, config.rank, device=p.device, requires_grad=True)
+            self.shapes[f"{name}.lora_a"] = torch.Size((config.rank, columns))
+            self.shapes[f"{name}.lora_b"] = torch.Size((rows, config.rank))
+        self.everywhere = frozenset(name for name in self.masters if name.endswith(".lora_a"))
 
     @torch.no_grad()
     def collect(self) -> None:
@@ -110,17 +132,23 @@ class LowRank:
             if param.grad is None:
                 continue
             a, b = self.masters[f"{name}.lora_a"], self.masters[f"{name}.lora_b"]
-            whole = self.scale * param.grad.to(torch.float32)
+            whole = self.scale * own(param.grad).to(torch.float32)
             for master, part in ((a, b.T @ whole), (b, whole @ a.T)):
                 master.grad = part if master.grad is None else master.grad + part
             param.grad = None
+
+    def settle(self, peers: Peers) -> None:
+        """`B' dW` is a sum over rows, and each rank has some of them."""
+        for name, master in self.masters.items():  # In one order on all ranks, which that of a set is not.
+            if name in self.everywhere:
+                peers.add(master.grad)
 
     @torch.no_grad()
     def publish(self, source: Mapping[str, Tensor]) -> None:
         """Merge into the base."""
         for name, param in self.params.items():
             change = self.scale * source[f"{name}.lora_b"] @ source[f"{name}.lora_a"]
-            param.copy_(self._base[name].to(torch.float32) + change)
+            own(param).copy_(self._base[name].to(torch.float32) + change)
 
 
 def hold(params: dict[str, torch.nn.Parameter], lora: LoraConfig | None) -> Held:

@@ -20,6 +20,7 @@ from torch import Tensor
 from agentgym.errors import StoreError
 from agentgym.learner.held import hold
 from agentgym.learner.memory import memory_error, out_of_memory
+from agentgym.learner.peers import Alone, Peers
 from agentgym.learner.trainable import select_trainable
 from agentgym.optim import LearnerConfig
 
@@ -27,9 +28,9 @@ from agentgym.optim import LearnerConfig
 class Masters:
     """AdamW on the float32 masters of the trainable parameters, and the reference of the KL term."""
 
-    def __init__(self, model: Any, config: LearnerConfig) -> None:
+    def __init__(self, model: Any, config: LearnerConfig, peers: Peers | None = None) -> None:
         """Raises: `UsageError` if `config.trainable` is not understood, or names layers that are not there."""
-        self.config = config
+        self.config, self._peers = config, peers or Alone()
         self._held = hold(select_trainable(model, config.trainable), config.lora)
         self._params, self._masters = self._held.params, self._held.masters
         decayed = [m for m in self._masters.values() if m.ndim >= 2]
@@ -74,11 +75,11 @@ class Masters:
             UsageError: memory ran out.
         """
         self.collect()
+        self._held.settle(self._peers)
         gradients = {name: m.grad for name, m in self._masters.items() if m.grad is not None}
-        norm = torch.nn.utils.get_total_norm(list(gradients.values()))
+        norm = self._norm(gradients)
         if not broken and not math.isfinite(float(norm)):
-            bad = next((name for name, g in gradients.items() if not bool(torch.isfinite(g).all())), "no single one")
-            broken = f"the norm of the gradients is {float(norm)}; the first that is not finite: {bad}"
+            broken = f"the norm of the gradients is {float(norm)}; the first that is not finite: {self._bad(gradients)}"
         try:
             if not broken:
                 torch.nn.utils.clip_grads_with_norm_(list(self._masters.values()), self.config.clip_norm, norm)
@@ -93,6 +94,20 @@ class Masters:
         finally:
             self.forget()
         return float(norm), broken
+
+    def _norm(self, gradients: Mapping[str, Tensor]) -> Tensor:
+        """Of the gradients of all ranks, each counted once."""
+        first = self._peers.rank == 0
+        counted = [g for name, g in gradients.items() if first or name not in self._held.everywhere]
+        # The root of one square is the number itself, to the bit.
+        norms = self._peers.gather(float(torch.nn.utils.get_total_norm(counted)))
+        return torch.tensor(math.hypot(*norms), device=self.device)
+
+    def _bad(self, gradients: Mapping[str, Tensor]) -> str:
+        """Name of the first gradient that is not finite on any rank."""
+        found = self._peers.gather([name for name, g in gradients.items() if not bool(torch.isfinite(g).all())][:1])
+        names = {name for one in found for name in one}
+        return next((name for name in self._masters if name in names), "no single one")
 
     # Reference ----------------------------------------------------------------------------------------------------
 
@@ -115,16 +130,26 @@ class Masters:
     # Saving -------------------------------------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Masters, moments and reference by name (not copies), and how many steps the optimizer took."""
+        """Masters, moments and reference by name, and how many steps the optimizer took.
+
+        Whole tensors, on the first rank only; not copies where there is one.
+        """
         tensors: dict[str, Tensor] = {}
+
+        def add(kind: str, name: str, part: Tensor) -> None:
+            everywhere = name in self._held.everywhere
+            whole = part if everywhere else self._peers.whole(part, self._held.shapes[name])
+            if whole is not None and self._peers.rank == 0:
+                tensors[f"{kind}.{name}"] = whole
+
         for name, master in self._masters.items():
-            tensors[f"master.{name}"] = master.detach()
+            add("master", name, master.detach())
             moments = self._optimizer.state.get(master, {})
             for kind in ("exp_avg", "exp_avg_sq"):
                 if kind in moments:
-                    tensors[f"{kind}.{name}"] = moments[kind]
+                    add(kind, name, moments[kind])
         for name, value in (self._reference or {}).items():
-            tensors[f"reference.{name}"] = value
+            add("reference", name, value)
         steps = [int(s["step"]) for s in self._optimizer.state.values() if "step" in s]
         meta = {"steps": max(steps, default=0), "trainable": self.config.trainable}
         return tensors, meta if self.config.lora is None else meta | {"lora": self._lora()}
@@ -134,27 +159,33 @@ class Masters:
 
     @torch.no_grad()
     def load_state(self, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-        """Continue from `state()`.
+        """Continue from `state()`; every rank is given whole tensors.
 
         Raises:
             StoreError: the state is of other parameters than those that are trainable now.
         """
-        for name, master in self._masters.items():
+        for name, shape in self._held.shapes.items():
             found = tensors.get(f"master.{name}")
-            if found is None or found.shape != master.shape:
-                what = "is missing" if found is None else f"has shape {tuple(found.shape)}, not {tuple(master.shape)}"
+            if found is None or found.shape != shape:
+                what = "is missing" if found is None else f"has shape {tuple(found.shape)}, not {tuple(shape)}"
                 raise StoreError(
                     f"the checkpoint does not fit the model: {name} {what} "
                     f"(it was written with trainable={meta.get('trainable')!r}, now it is {self.config.trainable!r}; "
                     f"and with lora = {meta.get('lora')!r}, now {self._lora()!r})"
                 )
+
+        def mine(kind: str, name: str) -> Tensor:
+            whole = tensors[f"{kind}.{name}"]
+            part = whole if name in self._held.everywhere else whole[self._peers.rows(len(whole))]
+            return part.to(self.device).clone()
+
         self._optimizer.state.clear()
         for name, master in self._masters.items():
-            master.copy_(tensors[f"master.{name}"])
+            master.copy_(mine("master", name))
             if f"exp_avg.{name}" in tensors:
-                moments = {k: tensors[f"{k}.{name}"].to(master.device).clone() for k in ("exp_avg", "exp_avg_sq")}
+                moments = {k: mine(k, name) for k in ("exp_avg", "exp_avg_sq")}
                 step = torch.tensor(float(meta["steps"]), device=master.device)
                 self._optimizer.state[master] = {"step": step, **moments}
-        reference = {k.removeprefix("reference."): v for k, v in tensors.items() if k.startswith("reference.")}
-        self._reference = {k: v.to(self._masters[k].device).clone() for k, v in reference.items()} or None
+        kept = [name for name in self._masters if f"reference.{name}" in tensors]
+        self._reference = {name: mine("reference", name) for name in kept} or None
         self._held.publish(self._masters)

@@ -9,6 +9,7 @@ weights around it, and with the distance between learner and sampler measured wh
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -49,6 +50,22 @@ class Tally:
         for name, value in objective.peaks.items():
             # Unlike max() of numbers, this keeps a NaN wherever it stands.
             self._peaks[name] = torch.maximum(self._peaks.get(name, value), value)
+
+    def parts(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Sums and peaks so far, as numbers."""
+        return self._sums, {name: float(value) for name, value in self._peaks.items()}
+
+    @classmethod
+    def joined(cls, parts: Iterable[tuple[dict[str, float], dict[str, float]]]) -> Tally:
+        """The tally of all packs, of what the `parts` of each rank were; of one alone, the same to the bit."""
+        joined = cls()
+        for sums, peaks in parts:
+            for name, value in sums.items():
+                joined._sums[name] = joined._sums.get(name, 0.0) + value
+            for name, number in peaks.items():
+                value = torch.tensor(number)
+                joined._peaks[name] = torch.maximum(joined._peaks.get(name, value), value)
+        return joined
 
     def metrics(self) -> dict[str, float]:
         """Loss and metrics of all packs so far; `ess` comes of the mean ratio and its mean square."""

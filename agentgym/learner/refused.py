@@ -10,17 +10,15 @@ the weights: the packs as they were, in the format of checkpoints, safetensors a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from agentgym import checkpoint
-from agentgym.attention import Segment
 from agentgym.batch import Packed
-from agentgym.errors import StoreError
+from agentgym.errors import StoreError, UsageError
 from agentgym.learner.objective import Mode
-
-COLUMNS = tuple(f.name for f in fields(Packed) if f.name not in ("segments", "lengths"))
-"""The tensors of a pack."""
+from agentgym.learner.packs import put_together, taken_apart
+from agentgym.optim import LearnerConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,19 +52,32 @@ def keep_refused(folder: Path, keep: int = 8) -> OnRefused:
     """
 
     def write(refusal: Refusal) -> Path:
-        tensors = {
-            f"{i}.{name}": getattr(p, name).contiguous() for i, p in enumerate(refusal.packs) for name in COLUMNS
-        }
+        tensors, told = taken_apart(refusal.packs)
         meta = {
             "reason": refusal.reason,
             "mode": refusal.mode,
             "version": refusal.version,
             "metrics": {name: repr(value) for name, value in refusal.metrics.items()},  # JSON has no NaN.
-            "packs": [{"segments": p.segments, "lengths": p.lengths} for p in refusal.packs],
+            "packs": told,
         }
         return checkpoint.save(folder, refusal.number, tensors, meta, keep=keep)
 
     return write
+
+
+def handle(refusal: Refusal, on_refused: OnRefused | None, config: LearnerConfig) -> None:
+    """Hand a refusal on, and stop if the recipe says so.
+
+    Raises:
+        UsageError: `config.on_nan` is `stop`; it says where the batch is.
+    """
+    where = on_refused(refusal) if on_refused is not None else None
+    if config.on_nan == "stop":
+        kept = f"its batch is in {where}" if where else "its batch is in the learner's `refusal`"
+        raise UsageError(
+            f"a step was refused: {refusal.reason}; {kept}. Lower trainer.lr or trainer.clip_norm if the weights "
+            "have run away, look at the batch's advantages if not, or go on without it: trainer.on_nan = 'skip'"
+        )
 
 
 def load_refused(folder: Path) -> Refusal | None:
@@ -80,14 +91,7 @@ def load_refused(folder: Path) -> Refusal | None:
         return None
     meta = found.meta
     try:
-        packs = tuple(
-            Packed(
-                segments=tuple(Segment(a, b, tuple((c, d) for c, d in context)) for a, b, context in one["segments"]),
-                lengths=tuple(one["lengths"]),
-                **{name: found.tensors[f"{i}.{name}"] for name in COLUMNS},
-            )
-            for i, one in enumerate(meta["packs"])
-        )
+        packs = put_together(found.tensors, meta["packs"])
         metrics = {name: float(value) for name, value in meta["metrics"].items()}
         return Refusal(found.step, meta["reason"], meta["mode"], int(meta["version"]), packs, metrics)
     except (KeyError, TypeError, ValueError) as error:

@@ -16,6 +16,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 SMALLER = {
     "agentgym train recipes/keydoor.toml": "--trainer.iterations 1 --warmstart.epochs 1 --name keydoor",
+    "agentgym train recipes/async.toml": "--trainer.iterations 2 --warmstart.epochs 1 --eval.tasks 4",
     "agentgym train recipes/quickstart.toml": "--dry-run",
     "agentgym eval textworld-coin-v0": "--tasks 3",
 }

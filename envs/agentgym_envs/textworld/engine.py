@@ -12,7 +12,7 @@ import jericho
 from textworld.envs.wrappers.tw_inform7 import _detect_extra_infos, _detect_i7_events_debug_tags
 
 from agentgym.errors import EnvCrashedError
-from agentgym_envs.textworld.world import Node, World, world_of
+from agentgym_envs.textworld.world import Node, World, placed, world_of
 
 SEED = 1
 """Of the interpreter's random numbers (generated games seed their own)."""
@@ -74,6 +74,7 @@ class Engine:
         self._supported = bool(self._interpreter.is_fully_supported)
         self._score = self._interpreter.get_score() if self._supported else 0
         self._history: list[Any] = []
+        self._moved: dict[str, int] = {}
         self._progression: Any = None
         self._tracked = 0
         self._place: int | None = 0
@@ -104,6 +105,8 @@ class Engine:
                 self.node = self.node.after(action)
                 self.quests |= self.node.quests
                 self._history.append(action)
+                for thing in filter(None, map(placed, action.added)):
+                    self._moved[thing] = len(self._history)
         if numbers["score"]:
             self._score = int(numbers["score"].split("\n")[0])
         if (final := FINAL.search(text)) is not None:
@@ -114,8 +117,15 @@ class Engine:
 
     @property
     def state_key(self) -> str | None:
-        """Hash of the facts, and the quests done so far: they decide the points still to be had."""
-        return None if self.node is None else f"{self.node.key}:{','.join(map(str, sorted(self.quests)))}"
+        """Hash of the facts; the quests done so far, which decide the points still to be had; and, where several things
+        are together, which of them were put there last: the interpreter lists them in that order."""
+        if self.node is None:
+            return None
+        order = ""
+        for place, things in self.node.together.items():
+            came = sorted((thing for thing in things if thing in self._moved), key=lambda t: -self._moved[t])
+            order += f":{place}={','.join(came)}" if came else ""
+        return f"{self.node.key}:{','.join(map(str, sorted(self.quests)))}{order}"
 
     def solution(self) -> str | None:
         """The next command of a solution from here.

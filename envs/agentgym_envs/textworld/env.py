@@ -90,6 +90,14 @@ class TextWorld(TextEnv):
         """The walkthrough's next command, or off it, that of the generator's own winning policy; see `Engine`."""
         return None if self._engine is None else self._engine.solution()
 
+    def warm(self) -> None:
+        """Import the engine: most of the first reset."""
+        require_engine()
+        if self._engine is None:
+            from agentgym_envs.textworld.engine import Engine
+
+            self._engine = Engine()
+
     def close(self) -> None:
         """End the engine."""
         super().close()

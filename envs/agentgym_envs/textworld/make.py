@@ -22,11 +22,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import textworld
 from textworld.challenges import CHALLENGES
-from textworld.generator import generate_inform7_source
+from textworld.generator import generate_inform7_source, make_game, make_grammar
 from textworld.generator.data import KnowledgeBase
 from textworld.generator.game import Game, GameOptions, GameProgression
 from textworld.generator.inform7 import Inform7Game, world2inform7
@@ -81,13 +82,38 @@ def build(params: dict[str, Any]) -> Game:
     options = GameOptions()
     options.seeds = seed
     options.grammar.only_last_action = hint == "last"
-    _, make_game, _ = CHALLENGES[f"tw-{params['engine']}"]
-    game = make_game(dict(params["settings"]), options)
+    if params["engine"] == "custom":
+        game = custom(dict(params["settings"]), options)
+    else:
+        _, make_challenge, _ = CHALLENGES[f"tw-{params['engine']}"]
+        game = make_challenge(dict(params["settings"]), options)
     if hint == "none":
         game.objective = ""
     if not game.walkthrough:  # Derives one from the quests and keeps it, where the challenge wrote none.
         raise RuntimeError("the generator gave no walkthrough")
     return game
+
+
+def custom(settings: dict[str, Any], options: GameOptions) -> Game:
+    """A game of no challenge: `rooms`, `objects`, quests of exactly `quest` commands, `quests` of them, a `theme`."""
+    options.nb_rooms, options.nb_objects = int(settings["rooms"]), int(settings["objects"])
+    options.nb_parallel_quests = int(settings["quests"])
+    chaining, length = options.chaining, int(settings["quest"])
+    chaining.min_length = chaining.max_length = chaining.max_depth = length
+    options.grammar.theme = str(settings["theme"])
+    game: Any = make_game(options)
+    seeds, grammar = cast(Any, options.seeds), cast(Any, options.grammar)
+    for attempt in range(100):
+        things = [info for info in game.infos.values() if info.type not in ("P", "I")]
+        words = [frozenset(info.name.lower().split()) for info in things if info.type != "r"]
+        if not any(a <= b for i, a in enumerate(words) for j, b in enumerate(words) if i != j):
+            return game
+        # A "box" beside an "old box" cannot be named so that the parser knows which is meant: name everything anew.
+        for info in things:
+            info.name = info.adj = info.noun = info.desc = None
+        rng = np.random.RandomState((seeds["grammar"] + attempt + 1) % 2**32)
+        game.change_grammar(make_grammar(grammar, rng=rng))
+    raise RuntimeError("there are not names enough for so many things; ask for fewer rooms, objects or commands")
 
 
 def make(params: dict[str, Any], target: Path) -> None:

@@ -14,6 +14,7 @@ from agentgym.tasks import TaskSet
 from agentgym.types import Task
 
 HINTS = ("full", "last", "none")
+THEMES = ("house", "basic")
 
 
 def _tasks(split: str, games: int, engine: str, hint: str, variants: Sequence[tuple[str, dict[str, Any]]]) -> TaskSet:
@@ -106,6 +107,57 @@ def cooking(
     settings = {"recipe": recipe, "take": take, "go": go, **skills, "recipe_seed": 0, "split": None}
     name = "cooking-" + "-".join([f"r{recipe}", f"t{take}", f"g{go}", *(k for k, v in skills.items() if v)])
     return _tasks(split, games, "cooking", "full", [(name, settings)])
+
+
+def custom(
+    split: str,
+    rooms: int | Sequence[int] = 5,
+    objects: int | Sequence[int] = 10,
+    quest: int | Sequence[int] = 5,
+    quests: int | Sequence[int] = 1,
+    theme: str = "house",
+    hint: str = "full",
+    games: int = 100,
+) -> TaskSet:
+    """Games of no challenge: a house, things in it, and a quest of so many commands.
+
+    The four numbers may be lists of one length, the rungs of a ladder: games take rungs in turn.
+
+    Args:
+        split: `train` or `heldout`.
+        rooms: 1 to 100.
+        objects: least number of things, 0 to 200; a quest brings its own and may need more.
+        quest: commands of each quest, 1 to 20; where the generator's quest has a short cut, the walkthrough is shorter.
+            Long quests in large houses take a minute to make.
+        quests: 1 to 5, each worth its points.
+        theme: `house`, or `basic` (things have bare names).
+        hint: as for `coin`.
+        games: number of games in the split.
+
+    Raises:
+        UsageError: a number out of its range, lists of different lengths, or an unknown theme.
+    """
+    if theme not in THEMES:
+        raise UsageError(f"theme must be one of {', '.join(THEMES)}, not {theme!r}")
+    ranges = {"rooms": (rooms, 1, 100), "objects": (objects, 0, 200), "quest": (quest, 1, 20), "quests": (quests, 1, 5)}
+    ladder: dict[str, list[int]] = {}
+    for name, (value, least, most) in ranges.items():
+        ladder[name] = [value] if isinstance(value, int) else list(value)
+        for one in ladder[name]:
+            if isinstance(one, bool) or not isinstance(one, int) or not least <= one <= most:
+                raise UsageError(f"{name} must be a number from {least} to {most}, or a list of them, not {value!r}")
+    rungs = max(map(len, ladder.values()))
+    for name, values in ladder.items():
+        if len(values) not in (1, rungs):
+            raise UsageError(
+                f"{name} has {len(values)} values; lists of one ladder must have the same length ({rungs})"
+            )
+    variants: list[tuple[str, dict[str, Any]]] = []
+    for rung in range(rungs):
+        numbers = {name: values[rung % len(values)] for name, values in ladder.items()}
+        named = "-".join(f"{letter}{number}" for letter, number in zip("roqn", numbers.values(), strict=True))
+        variants.append((f"custom-{named}-{theme}-{hint}", {**numbers, "theme": theme}))
+    return _tasks(split, games, "custom", hint, variants)
 
 
 def file(split: str, path: str | Iterable[str] = ()) -> TaskSet:

@@ -45,6 +45,15 @@ class Node:
         return list(found)
 
     @functools.cached_property
+    def together(self) -> dict[str, list[str]]:
+        """Things by what they are in, on or at, where there are several."""
+        found: dict[str, list[str]] = {}
+        for fact in self.state.facts:
+            if (thing := placed(fact)) is not None:
+                found.setdefault(fact.arguments[1].name, []).append(thing)
+        return {place: sorted(things) for place, things in sorted(found.items()) if len(things) > 1}
+
+    @functools.cached_property
     def commands(self) -> tuple[str, ...]:
         """The admissible commands, sorted."""
         return tuple(sorted(set(self._world.texts.gen_commands_from_actions(self.actions))))
@@ -70,6 +79,13 @@ class Node:
             state.apply(action)
             node = self._next[action] = self._world.node(state)
         return node
+
+
+def placed(fact: Any) -> str | None:
+    """The thing that a fact says the place of, if it says one's."""
+    if fact.name not in ("in", "on", "at") or len(fact.arguments) != 2 or fact.arguments[0].type == "P":
+        return None
+    return str(fact.arguments[0].name)
 
 
 class World:
