@@ -146,7 +146,12 @@ class Session:
             return by_id[name]
 
         scoring = ScorerContext(
-            task, self.loaded, recipe.seed, recipe.trainer.token_budget, models.cache_root() / "scorers"
+            task,
+            self.loaded,
+            recipe.seed,
+            recipe.trainer.token_budget,
+            models.cache_root() / "scorers",
+            sampler=self.policy,
         )
         choosing = SelectionContext(
             task,

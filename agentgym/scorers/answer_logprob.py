@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from agentgym.credit.columns import Column
 from agentgym.credit.table import TurnTable
@@ -22,6 +25,15 @@ if TYPE_CHECKING:
     from agentgym.models import Loaded
 
 Int = NDArray[np.int64]
+
+
+@runtime_checkable
+class ScoresAnswers(Protocol):
+    """A policy that can be asked about answers that it did not sample."""
+
+    async def score(self, prompt: Sequence[int], answer: Sequence[int]) -> tuple[float, ...]:
+        """Log-probability (nats) of each of `answer`'s tokens after `prompt`, with the weights as they are now."""
+        ...
 
 
 class AnswerLogprob(Scorer):
@@ -60,6 +72,15 @@ class AnswerLogprob(Scorer):
     weights: Literal["policy", "initial"] = "policy"
     """Whose probability: the policy's as it is now, or that of a frozen copy of it, taken in the first iteration of
     reinforcement learning (after a warm start of the same run) and kept in checkpoints."""
+    asks: Literal["learner", "sampler"] = "learner"
+    """Who computes it: the learner's module, or the sampler, which must be one that scores given answers (vLLM) and has
+    what it has just played in its prefix cache. The two differ by rounding. A sampler has no frozen copy."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> AnswerLogprob:
+        if self.asks == "sampler" and self.weights == "initial":
+            raise ValueError("asks = 'sampler' goes with weights = 'policy' only: the sampler has no other weights")
+        return self
 
     def check(self, spec: EnvSpec) -> None:
         """See that the environment has answers.
@@ -77,10 +98,15 @@ class AnswerLogprob(Scorer):
         """The scorer at work, on the context's model.
 
         Raises:
-            CreditError: there is no model.
+            CreditError: there is no model, or a sampler is to be asked that cannot answer.
         """
         if context.loaded is None:
             raise CreditError("answer-logprob: needs the policy's model: open it with a loaded model")
+        if self.asks == "sampler" and not isinstance(context.sampler, ScoresAnswers):
+            raise CreditError(
+                "answer-logprob: asks = 'sampler' needs a sampler that gives log-probabilities of given answers, such "
+                "as sampler.use = 'vllm'; or set asks = 'learner'"
+            )
         return _Working(self, context, context.loaded)
 
 
@@ -96,6 +122,7 @@ class _Working(Working):
         self.closes: list[int] = encode(config.template_close, add_special_tokens=False) if config.count_close else []
         self.head = list(loaded.chat.glue(("user", "assistant"))[-1])
         """The template's words between the end of an assistant's message and its next one."""
+        self.sampler: ScoresAnswers | None = context.sampler if config.asks == "sampler" else None
         self.metrics: dict[str, float] = {}
 
     def score(self, played: Sequence[Trajectory], table: TurnTable) -> Mapping[str, Column]:
@@ -103,9 +130,9 @@ class _Working(Working):
 
         Raises:
             CreditError: a task without an answer, or a turn without tokens; names the task or the trajectory.
+            PolicyError: the sampler, where it is asked, did not say.
+            UsageError: a probe is longer than the sampler's context.
         """
-        from agentgym.scorers.forward import Forward
-
         probes: dict[tuple[bytes, int], Query] = {}
         before, after = np.zeros(len(table), dtype=np.int64), np.zeros(len(table), dtype=np.int64)
         for trajectory, first in trajectories_of(played, table):
@@ -114,8 +141,7 @@ class _Working(Working):
             rows = slice(first, first + len(numbers) - 1)
             before[rows], after[rows] = numbers[:-1], numbers[1:]
         queries = list(probes.values())
-        model = self.model if self.frozen is None else self.frozen.get()
-        found = Forward(model, self.context.token_budget).logprobs(queries, len(queries))
+        found = self._compute(queries) if self.sampler is None else _ask(self.sampler, queries)
         if self.config.normalise == "mean":
             found /= np.asarray([len(query.at) for query in queries], dtype=np.float64)
         columns = {"answer_logprob": found[after], "answer_logprob_before": found[before]}
@@ -124,6 +150,12 @@ class _Working(Working):
             ends = {"before": found[before][table.trajectories.first], "after": found[after][table.last]}
             self.metrics |= {name: float(values.mean()) for name, values in ends.items()}
         return columns
+
+    def _compute(self, queries: Sequence[Query]) -> NDArray[np.float64]:
+        from agentgym.scorers.forward import Forward
+
+        model = self.model if self.frozen is None else self.frozen.get()
+        return Forward(model, self.context.token_budget).logprobs(queries, len(queries))
 
     def learn(self, played: Sequence[Trajectory], table: TurnTable) -> dict[str, float]:
         """Learns nothing; gives the mean over attempts `before` the first and `after` the last turn, and `probes`."""
@@ -173,6 +205,16 @@ class _Working(Working):
                 "with one"
             )
         return ids
+
+
+def _ask(sampler: ScoresAnswers, queries: Sequence[Query]) -> NDArray[np.float64]:
+    """The sum over each answer's tokens, `[queries]`, all of them asked for at once."""
+
+    async def everything() -> list[tuple[float, ...]]:
+        halves = ((query.tokens[: query.at[0]], query.tokens[query.at[0] :]) for query in queries)
+        return list(await asyncio.gather(*(sampler.score(head.tolist(), tail.tolist()) for head, tail in halves)))
+
+    return np.asarray([math.fsum(values) for values in asyncio.run(everything())], dtype=np.float64)
 
 
 def _number(probes: dict[tuple[bytes, int], Query], prefix: Int, answer: Int) -> int:

@@ -40,6 +40,8 @@ class ScorerContext:
     """Most tokens in one packed forward pass."""
     cache: Path | None = None
     """A folder where what was paid for may be kept between runs; `None` for nowhere."""
+    sampler: Any = None
+    """The policy that samples with the learner's weights; `None` where credit is computed without a run."""
 
 
 class Scorer(Config):

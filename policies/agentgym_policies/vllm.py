@@ -26,7 +26,9 @@ from agentgym import models
 from agentgym.errors import PolicyError, UsageError
 from agentgym.policy import Request
 from agentgym.types import Completion
-from agentgym_policies import vllm_weights as weights
+from agentgym_policies import vllm_weights as full
+from agentgym_policies.vllm_adapter import NAME as ADAPTER
+from agentgym_policies.vllm_adapter import Adapter
 from agentgym_policies.vllm_local import LocalEngine
 from agentgym_policies.vllm_remote import RemoteEngine, aborted
 from agentgym_policies.vllm_server import NAME, Server, find_python, scratch
@@ -53,7 +55,9 @@ class VllmPolicy:
         mode: Literal["auto", "server", "inprocess"] = "auto",
         python: str | None = None,
         url: str | None = None,
-        name: str = NAME,
+        name: str = "",
+        weights: Literal["full", "adapter"] = "full",
+        swap: Literal["finish", "recompute"] = "finish",
         dtype: str = "auto",
         device: str = "auto",
         max_batch: int = 64,
@@ -72,11 +76,13 @@ class VllmPolicy:
         """Args: `model` a reference for `models.load`, or `loaded`, whose weights are then followed; `mode` `auto`
         takes the engine in this process where vLLM can be imported and the device is a GPU, else a server; `python`
         the interpreter that has vLLM (see `find_python`); `url` of a server that somebody else runs on this machine
-        and its `name` of the model; `max_batch` sequences at once; `context` most tokens of prompt and answer, the
-        model's own by default; `kv_gib` whole GiB for keys and values on a CPU; `threads` of the server, 0 leaves it to
-        vLLM; `timeout` seconds for one answer; `start_timeout` seconds for a start; `retries` further tries of a
-        request; `restarts` of a server that dies; `log` file for the server's words; `options` more of vLLM's own, as
-        `{"gpu-memory-utilization": 0.4}`; `seed` of a model made from random weights.
+        and its `name` of the model; `weights` whether a learner that trains adapters sends them alone or the whole
+        merged weights; `swap` whether new weights wait for answers under way or come into their midst, whose keys and
+        values are then computed again (server only); `max_batch` sequences at once; `context` most tokens of prompt
+        and answer, the model's own by default; `kv_gib` whole GiB for keys and values on a CPU; `threads` of the
+        server, 0 leaves it to vLLM; `timeout` seconds for one answer; `start_timeout` seconds for a start; `retries`
+        further tries of a request; `restarts` of a server that dies; `log` file for the server's words; `options` more
+        of vLLM's own, as `{"gpu-memory-utilization": 0.4}`; `seed` of a model made from random weights.
 
         Raises:
             UsageError: a number or a mode that cannot be, or vLLM is nowhere.
@@ -87,6 +93,12 @@ class VllmPolicy:
             raise UsageError(f"vllm: mode must be auto, server or inprocess, not {mode!r}")
         if url is not None and mode == "inprocess":
             raise UsageError("vllm: url is of a server; it goes with mode 'server' only")
+        if weights not in ("full", "adapter") or swap not in ("finish", "recompute"):
+            raise UsageError(
+                f"vllm: weights must be full or adapter, not {weights!r}; swap finish or recompute, not {swap!r}"
+            )
+        if weights == "adapter" and url is not None:
+            raise UsageError("vllm: weights = 'adapter' needs a server that we start: leave url out")
         self._own = loaded is None
         self.loaded = loaded or models.load(model, dtype=dtype, device=device, seed=seed)
         self.tokenizer = self.loaded.chat
@@ -103,7 +115,11 @@ class VllmPolicy:
         self.max_batch = max_batch
         self.version = self.tokens_computed = self.tokens_cached = 0
         self._python = find_python(python) if mode == "server" and url is None else ""
-        self._url, self._name, self._log = url, name, log
+        self._url, self._log = url, log
+        self._name = name or (ADAPTER if weights == "adapter" else NAME)
+        self._weights = weights
+        self._swap: Literal["finish", "recompute"] = swap
+        self._adapter: Adapter | None = None
         self._kv_gib, self._threads = kv_gib, threads
         self._times = {"timeout": timeout, "start_timeout": start_timeout, "retries": retries, "restarts": restarts}
         self._options = dict(options or {})
@@ -149,6 +165,40 @@ class VllmPolicy:
         """The weights have changed (or the cache shall go): before the next answer they are sent, as `version`."""
         self._stale = True
 
+    def follow(self, learner: Any) -> None:
+        """Say who trains the model, before its first step: needed for `weights = "adapter"`.
+
+        Raises:
+            UsageError: it trains no adapter, or one that vLLM cannot take, or has begun to train it.
+        """
+        if self._weights == "adapter":
+            self._adapter = Adapter(learner, self.loaded.model)
+
+    def publish(self, version: int) -> None:
+        """Send the learner's weights as they are now, and wait until they are there; not while the learner steps.
+
+        With `swap = "recompute"` answers under way go on with them; `reset_cache` sends them before the next answer
+        only, when the learner may be stepping again.
+
+        Args:
+            version: what is sampled from now on carries.
+
+        Raises:
+            UsageError: the sampler cannot have them.
+        """
+
+        async def send() -> None:
+            async with self._lock:
+                known = self._engine
+                self.version, self._stale = version, False
+                engine = self._engine = known or await self._compute(self._open)
+                if known is not None or self._url is not None:
+                    await self._follow(engine)
+                if isinstance(engine, RemoteEngine):
+                    await engine.ready()
+
+        self._submit(send()).result()
+
     def update(self, tensors: Mapping[str, Tensor], version: int) -> None:
         """Send weights now.
 
@@ -158,7 +208,10 @@ class VllmPolicy:
 
         Raises:
             PolicyError: they do not fit, or did not arrive whole; the old ones answer still.
+            UsageError: it is adapters that are sent.
         """
+        if self._weights == "adapter":
+            raise UsageError("vllm: update sends whole weights; with weights = 'adapter' use publish")
         self._submit(self._send(dict(tensors), version)).result()
         self.version, self._stale = version, False
 
@@ -233,10 +286,9 @@ class VllmPolicy:
 
     async def _follow(self, engine: RemoteEngine | LocalEngine) -> None:
         """Send the learner's weights; a run whose sampler cannot have them must not go on with older ones."""
-        tensors = weights.named_tensors(self.loaded.model)
         for last in (False, True):
             try:
-                await self._load(engine, tensors, self.version)
+                await self._load(engine, await self._compute(self._pack))
                 return
             except PolicyError as error:
                 if last:
@@ -245,28 +297,44 @@ class VllmPolicy:
     async def _send(self, tensors: Mapping[str, Tensor], version: int) -> None:
         async with self._lock:
             engine = self._engine = self._engine or await self._compute(self._open)
-            await self._load(engine, tensors, version)
+            await self._load(engine, await self._compute(self._pack_full, tensors, version))
 
-    async def _load(self, engine: RemoteEngine | LocalEngine, tensors: Mapping[str, Tensor], version: int) -> None:
-        assert self._folder is not None
-        manifest = self._folder / "model" / weights.MANIFEST
-        pack = await self._compute(weights.pack, tensors, version, self._folder, manifest, self._dtype)
+    async def _load(self, engine: RemoteEngine | LocalEngine, pack: full.Pack) -> None:
         try:
             if isinstance(engine, RemoteEngine):
                 await engine.load(pack)
             else:
                 workers = await self._compute(engine.load, pack)
-                pack.path.unlink(missing_ok=True)
+                pack.remove()
                 if not workers or any(w.get("checksum") != pack.checksum for w in workers):
-                    raise PolicyError(f"vllm: weights of version {version} were not taken: {workers}")
+                    raise PolicyError(f"vllm: weights of version {pack.version} were not taken: {workers}")
         except PolicyError:
-            pack.path.unlink(missing_ok=True)
+            pack.remove()
             raise
+
+    def _pack(self) -> full.Pack:
+        """The learner's weights as they are now."""
+        if self._adapter is None:
+            return self._pack_full(full.named_tensors(self.loaded.model), self.version)
+        assert self._folder is not None
+        return self._adapter.pack(self.version, self._folder)
+
+    def _pack_full(self, tensors: Mapping[str, Tensor], version: int) -> full.Pack:
+        assert self._folder is not None
+        return full.pack(tensors, version, self._folder, self._folder / "model" / full.MANIFEST, self._dtype)
 
     def _open(self) -> RemoteEngine | LocalEngine:
         """Write the model as it is now, and make the engine for it."""
-        self._folder = folder = scratch()
-        weights.export(self.loaded.model, self.tokenizer.tokenizer, folder / "model")
+        adapter = self._adapter
+        if self._weights == "adapter" and adapter is None:
+            raise UsageError("vllm: weights = 'adapter' needs the learner that trains them: call follow(learner)")
+        tensors = full.named_tensors(self.loaded.model)
+        self._folder = folder = scratch(sum(t.numel() * t.element_size() for t in tensors.values()))
+        first: Path | None = None
+        if adapter is not None:
+            tensors = adapter.base_tensors(self.loaded.model)
+            first = adapter.pack(self.version, folder).path
+        full.export(self.loaded.model, self.tokenizer.tokenizer, folder / "model", tensors)
         cpu = self._device == "cpu"
         options: dict[str, Any] = {
             "dtype": str(self._dtype).removeprefix("torch."),
@@ -275,23 +343,27 @@ class VllmPolicy:
         }
         if cpu:  # The default block of 128 tokens is longer than many a turn; graphs are for GPUs.
             options |= {"enforce-eager": True, "block-size": 32}
+        if adapter is not None:
+            options |= {"enable-lora": True, "max-lora-rank": adapter.reserved}
         options |= self._options
         if self.mode == "inprocess":
-            return LocalEngine(folder, options, self._device, kv_gib=self._kv_gib)
+            return LocalEngine(folder, options, self._device, kv_gib=self._kv_gib, adapter=first)
+        if first is not None:
+            options["lora-modules"] = f"{ADAPTER}={first}"
         server = None
         if self._url is None:
             environment = {"VLLM_CPU_KVCACHE_SPACE": f"{self._kv_gib}", "TORCHDYNAMO_DISABLE": "1"} if cpu else {}
             if self._threads:
                 environment["OMP_NUM_THREADS"] = str(self._threads)
             words = Path(self._log) if self._log is not None else folder / "server.log"
-            server = Server(self._python, folder, words, options, environment)
+            server = Server(self._python, folder, words, options, environment, self._device)
         return RemoteEngine(
             self.tokenizer,
             self._vocabulary,
             server=server,
             url=self._url,
             model=self._name,
-            folder=folder,
+            swap=self._swap,
             version=self.version,
             concurrency=self.max_batch,
             **self._times,  # type: ignore[arg-type]

@@ -23,7 +23,21 @@ from agentgym.errors import UsageError
 HERE = Path(__file__).parent
 NAME = "agentgym"
 """What the server calls the model."""
-TAIL = 4000
+SIGNS = (
+    "OutOfMemory",
+    "out of memory",
+    "MemoryError",
+    "Cannot allocate memory",
+    "can't allocate memory",
+    "bad_alloc",
+    "cache blocks",
+    "KV cache",
+    "kv cache",
+)
+"""What is said where memory has run out, for keys and values in particular."""
+KILLED = 128 + signal.SIGKILL
+"""What the guardian ends with if the server was killed, by the system as a rule."""
+TAIL = 20_000
 """Characters of the server's log that are searched for a reason."""
 
 
@@ -50,11 +64,29 @@ def find_python(python: str | None) -> str:
     )
 
 
-def scratch() -> Path:
-    """A folder for sockets, weights and logs that only this user can enter; in shared memory where there is any."""
+def scratch(size: int) -> Path:
+    """A folder for sockets, weights and logs that only this user can enter.
+
+    Args:
+        size: bytes of the model. It is in shared memory where that has room for the model and for two packs of
+            weights (containers often have 64 MiB of it), else where temporary files go.
+    """
     memory = Path("/dev/shm")
-    where = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
-    return Path(tempfile.mkdtemp(prefix="agentgym-vllm-", dir=where))
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 3 * size + 2**24
+    return Path(tempfile.mkdtemp(prefix="agentgym-vllm-", dir=memory if roomy else None))
+
+
+def memory_hint(said: str, device: str) -> str:
+    """Which settings to lower, if it was memory that ran out; else an empty text.
+
+    Args:
+        said: what vLLM or the system said.
+        device: `cpu` or `cuda`.
+    """
+    if not any(sign in said for sign in SIGNS):
+        return ""
+    room = "kv_gib" if device == "cpu" else "options' gpu-memory-utilization"
+    return f" (out of memory: lower sampler.{room}, rollout.slots or sampler.context)"
 
 
 class Server:
@@ -67,14 +99,22 @@ class Server:
     """
 
     def __init__(
-        self, python: str, folder: Path, log: Path, options: Mapping[str, Any], environment: Mapping[str, str]
+        self,
+        python: str,
+        folder: Path,
+        log: Path,
+        options: Mapping[str, Any],
+        environment: Mapping[str, str],
+        device: str = "cpu",
     ) -> None:
         """Args: `python` interpreter with vLLM; `folder` ours alone, with the model in `model/`; `log` appended to;
-        `options` of the server, as `{"max-model-len": 512}`; `environment` more variables."""
+        `options` of the server, as `{"max-model-len": 512}`; `environment` more variables; `device` `cpu` or
+        `cuda`."""
         self.socket, self.log = folder / "server.sock", log
         self.starts = 0
         self._python, self._folder, self._options = python, folder, options
-        self._environment = environment
+        self._environment, self._device = environment, device
+        self._ended: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         plugin = folder / "plugin"
         plugin.mkdir()
@@ -109,6 +149,7 @@ class Server:
             "logprobs-mode": "raw_logprobs",
             "enable-prefix-caching": True,
             "enable-prompt-tokens-details": True,
+            "enable-scale-out": True,  # The interface of token ids.
             "disable-uvicorn-access-log": True,
             **self._options,
         }
@@ -148,6 +189,7 @@ class Server:
         process, self._process = self._process, None
         if process is None:
             return
+        self._ended = process.poll()  # Before we end it ourselves.
         if process.stdin is not None:
             # The guardian removes the folder where the trainer is gone; we are not, and may start again.
             with contextlib.suppress(OSError):
@@ -176,6 +218,9 @@ class Server:
         told = [i for i in errors if "EngineDeadError" not in lines[i] and "Engine core init" not in lines[i]] or errors
         # What is wrong may stand in the lines below the error's name.
         said = " ".join(lines[told[-1] : told[-1] + 3] if told else lines[-1:])[:500]
-        if any(sign in tail for sign in ("OutOfMemory", "out of memory", "MemoryError", "cache blocks", "KV cache")):
-            said += " (out of memory? lower kv_gib, max_batch or context)"
+        if told:
+            return said + memory_hint(" ".join(lines[i] for i in errors), self._device)
+        ended = self._ended if self._process is None else self._process.poll()
+        if ended == KILLED:
+            said += " and then it was killed" + memory_hint("out of memory", self._device).replace("memory:", "memory?")
         return said

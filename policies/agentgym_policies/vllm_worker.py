@@ -6,7 +6,7 @@ weights still answer.
 """
 
 # It runs where vLLM is; here neither it nor the worker that it becomes part of has types.
-# pyright: basic, reportAttributeAccessIssue=false
+# pyright: basic, reportAttributeAccessIssue=false, reportMissingImports=false
 
 from __future__ import annotations
 
@@ -32,26 +32,61 @@ class WeightsFromFile:
             `checksum` as this side computed it, `version`, and how many tensors were loaded; or `refused`, why, before
             anything was changed. It does not raise: in some builds an error here ends the engine.
         """
-        from safetensors.torch import load_file
-
-        try:
-            with Path(path).open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != checksum:
-                return {"refused": f"the checksum of the weights is {found[:16]}, not {checksum[:16]}"}
-            tensors = load_file(path)
-            wanted: dict[str, list[int]] = json.loads(Path(manifest).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            return {"refused": f"the weights cannot be read: {error}"}
-        for name, shape in wanted.items():
-            if name not in tensors:
-                return {"refused": f"the weights lack {name}"}
-            if list(tensors[name].shape) != shape:
-                return {"refused": f"{name} has shape {list(tensors[name].shape)}, the model {shape}"}
-        extra = sorted(set(tensors) - set(wanted))
-        if extra:
-            return {"refused": f"the model has no {extra[0]}"}
+        tensors, refused = _checked(Path(path), checksum, Path(manifest))
+        if refused:
+            return {"refused": refused}
         # Not `load_weights`: on a CPU its layers are packed already and cannot take plain weights.
         runner: Any = self.model_runner
         runner.reload_weights(weights_iterator=iter(tensors.items()))
-        return {"checksum": found, "version": version, "tensors": str(len(tensors))}
+        return {"checksum": checksum, "version": version, "tensors": str(len(tensors))}
+
+    def agentgym_adapter(self, path: str, checksum: str, version: str, manifest: str) -> dict[str, str]:
+        """Put an adapter's new weights in the place of the one adapter that is there.
+
+        The front end knows that adapter by its first folder and by its number, which stay: turns under way go on with
+        the new weights, and none reloads anything. To ask the front end for it (`load_inplace`) would have every
+        step of every later turn read the files again.
+
+        Args:
+            path: a folder in peft's format.
+            checksum: of its `adapter_model.safetensors`.
+            version: the sender's number.
+            manifest: name to shape of every tensor of that file.
+
+        Returns:
+            As `agentgym_load`.
+        """
+        from vllm.lora.request import LoRARequest
+
+        tensors, refused = _checked(Path(path) / "adapter_model.safetensors", checksum, Path(manifest))
+        if refused:
+            return {"refused": refused}
+        worker: Any = self
+        numbers = sorted(worker.list_loras())
+        if len(numbers) != 1:
+            return {"refused": f"there are {len(numbers)} adapters to replace, not one"}
+        worker.add_lora(LoRARequest(f"agentgym-{version}", numbers[0], path, load_inplace=True))
+        return {"checksum": checksum, "version": version, "tensors": str(len(tensors))}
+
+
+def _checked(path: Path, checksum: str, manifest: Path) -> tuple[dict[str, Any], str]:
+    """The tensors of a file, or why they are refused."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != checksum:
+            return {}, f"the checksum of the weights is {found[:16]}, not {checksum[:16]}"
+        tensors = load_file(path)
+        wanted: dict[str, list[int]] = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError, SafetensorError) as error:
+        return {}, f"the weights cannot be read: {error}"
+    for name, shape in wanted.items():
+        if name not in tensors:
+            return {}, f"the weights lack {name}"
+        if list(tensors[name].shape) != shape:
+            return {}, f"{name} has shape {list(tensors[name].shape)}, the model {shape}"
+    extra = sorted(set(tensors) - set(wanted))
+    return (tensors, "") if not extra else ({}, f"the model has no {extra[0]}")

@@ -6,47 +6,23 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from vllm_cases import REF, ask, gap, options, perturb, prompt, request
-from vllm_marks import needs_vllm, slow
+from vllm_cases import ask, gap, options, perturb, prompt, renew, request, server_of, shared_model
+from vllm_marks import needs_vllm, one_worker, slow
 
 from agentgym import models
 from agentgym.errors import PolicyError, UsageError
 from agentgym.ledger import Ledger
 from agentgym.types import Message
+from agentgym_policies import vllm_weights
 from agentgym_policies.vllm import VllmPolicy
 from agentgym_policies.vllm_guard import children
-from agentgym_policies.vllm_remote import RemoteEngine
 from agentgym_policies.vllm_weights import named_tensors
 
-pytestmark = [needs_vllm, slow]
-
-
-@pytest.fixture(scope="module")
-def loaded() -> models.Loaded:
-    """A model whose output layer is tied to its embeddings, as most small ones are."""
-    made = models.load(REF, seed=1)
-    made.model.config.tie_word_embeddings = True
-    made.model.lm_head.weight = made.model.model.embed_tokens.weight
-    perturb(made.model, seed=3, scale=0.1)  # Far from uniform, so that a wrong weight shows.
-    return made
-
-
-@pytest.fixture(scope="module")
-def policy(loaded: models.Loaded) -> Iterator[VllmPolicy]:
-    made = VllmPolicy(loaded=loaded, max_batch=8, **options())
-    yield made
-    made.close()
-
-
-def server_of(policy: VllmPolicy) -> RemoteEngine:
-    engine = policy._engine
-    assert isinstance(engine, RemoteEngine)
-    return engine
+pytestmark = [needs_vllm, slow, one_worker]
 
 
 def family(policy: VllmPolicy) -> list[int]:
@@ -80,11 +56,10 @@ def test_logprobs_are_the_learner_s_before_and_after_updates(policy: VllmPolicy,
     prompts = [prompt(loaded, f"number {i}, a room with a view") for i in range(4)]
     before = ask(policy, *(request(f"t{i}", p) for i, p in enumerate(prompts)))
     assert max(gap(loaded.model, p, a) for p, a in zip(prompts, before, strict=True)) < 1e-3
-    assert {a.version for a in before} == {0}
+    assert {a.version for a in before} == {policy.version}
     for version, only in ((1, ""), (2, "embed_tokens"), (3, "layers.1")):
         perturb(loaded.model, seed=version, only=only)
-        policy.version = version
-        policy.reset_cache()
+        renew(policy, version)
         after = ask(policy, *(request(f"t{i}", p) for i, p in enumerate(prompts)))
         assert {a.version for a in after} == {version}
         # With the output layer that was tied left behind, the embeddings' change would show here.
@@ -164,10 +139,9 @@ def test_weights_that_do_not_fit_are_refused_and_the_old_ones_stay(policy: VllmP
             policy.update(tensors, 99)
     # What is damaged on the way: the server's own checks, as if ours had not been.
     engine = server_of(policy)
-    manifest = engine._folder / "model" / "manifest.json"
-    from agentgym_policies import vllm_weights
-
-    pack = vllm_weights.pack(good, 98, engine._folder, manifest, torch.float32)
+    folder = policy._folder
+    assert folder is not None
+    pack = vllm_weights.pack(good, 98, folder, folder / "model" / vllm_weights.MANIFEST, torch.float32)
     with pack.path.open("r+b") as file:
         file.seek(-4, os.SEEK_END)
         file.write(b"\x01\x02\x03\x04")
@@ -183,13 +157,12 @@ def test_weights_that_do_not_fit_are_refused_and_the_old_ones_stay(policy: VllmP
     assert engine.restarts_made == 0
 
 
-def test_a_server_that_dies_or_hangs_is_started_again_with_its_weights(
-    policy: VllmPolicy, loaded: models.Loaded
-) -> None:
+def test_a_server_that_dies_or_hangs_is_started_again_with_its_weights() -> None:
+    loaded = shared_model()
+    policy = VllmPolicy(loaded=loaded, max_batch=8, **options())
     tokens = prompt(loaded, "hello")
     perturb(loaded.model, seed=11)
-    policy.version = 12
-    policy.reset_cache()
+    renew(policy, 12)
     (before,) = ask(policy, request("t", tokens))
     first = family(policy)
     os.kill(first[1], signal.SIGKILL)  # The server itself; first[0] is the guardian.
@@ -213,7 +186,8 @@ def test_a_server_that_dies_or_hangs_is_started_again_with_its_weights(
     os.kill(third[1], signal.SIGKILL)
     with pytest.raises(UsageError, match="the server has ended 3 times"):
         ask(policy, request("t", tokens))
-    folder = engine._folder
+    folder = policy._folder
+    assert folder is not None
     policy.close()
     policy.close()
     assert gone(third)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from vllm_cases import interpreter
-from vllm_marks import needs_vllm, slow
+from vllm_cases import REF, ask, interpreter, options, packs, plain, prompt, renew, request
+from vllm_marks import needs_vllm, one_worker, slow
 
-from agentgym import registry
+from agentgym import models, registry
 from agentgym.errors import ConfigError, UnknownNameError, UsageError
+from agentgym.learner import Learner
+from agentgym.optim import LearnerConfig
 from agentgym.recipe import Recipe, load_recipe
 from agentgym.store import RunFolder
 from agentgym.train import train
+from agentgym_policies.vllm import VllmPolicy
 
 ROOT = Path(__file__).parents[2]
 USE = "vllm" if "vllm" in registry.names("policies") else f"{ROOT}/policies/agentgym_policies/vllm.py:VllmPolicy"
@@ -29,21 +34,21 @@ options = { rooms = 4 }
 [model]
 ref = "scratch:tiny?hidden=64&layers=2&heads=2&context=1024"
 [limits]
-turns = 4
+turns = 10
 [sampling]
-max_tokens = 6
+max_tokens = 8
 [rollout]
 host = "inline"
-slots = 8
+slots = 16
 [warmstart]
-tasks = 16
-epochs = 2
+tasks = 48
+epochs = 8
 lr = 3e-3
 batch = 4
 [trainer]
-iterations = 2
-tasks = 3
-group = 4
+iterations = 3
+tasks = 4
+group = 8
 lr = 1e-3
 keep_flat = true
 [eval]
@@ -73,6 +78,7 @@ def test_a_misspelt_sampler_is_found_before_anything_runs(tmp_path: Path) -> Non
 
 @needs_vllm
 @slow
+@one_worker
 def test_a_recipe_trains_with_vllm(tmp_path: Path) -> None:
     path = tmp_path / "small.toml"
     said = {"use": USE, "mode": "server", "python": interpreter() or sys.executable, "log": str(tmp_path / "log")}
@@ -84,13 +90,45 @@ def test_a_recipe_trains_with_vllm(tmp_path: Path) -> None:
     assert set(summary.evals) == {"eval:untrained", "eval:warm", "eval:trained"}
     rows = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
     iterations = [row for row in rows if row.get("stage", "").startswith("train:")]
-    assert len(iterations) == 2
-    # The sampler had the learner's weights: their log-probabilities differ by rounding alone.
+    assert len(iterations) == 3
+    # The sampler had the learner's weights after each step: their log-probabilities differ by rounding alone.
     for row in iterations:
         assert row["learn/logprob_diff"] < 1e-3
         assert row["vllm/restarts"] == 0
-    assert rows[-1]["vllm/cached"] > 0.1
+    # And those were others each time: the warm start is good enough for some attempts of a group to succeed. Without
+    # that all advantages are zero, and only the optimizer's momentum would move anything.
+    assert any(row["learn/grad_norm"] > 0 for row in iterations[:-1])
+    # In the metrics of every stage that played.
+    assert all(row["vllm/cached"] > 0.1 for row in iterations)
+    versions = {turn.completion.version for entry in run.trajectories for turn in entry.trajectory.turns}
+    assert len(versions) >= 4  # Untrained, warm, and after each step.
     assert (tmp_path / "log").read_text().count("--- start") == 1
+
+
+@needs_vllm
+@slow
+@one_worker
+def test_in_bfloat16_it_is_as_near_to_the_learner_as_bfloat16_is_to_float32() -> None:
+    loaded = models.load(REF, dtype="bfloat16", seed=2)
+    learner = Learner(loaded.model, LearnerConfig(lr=1e-2))
+    policy = VllmPolicy(loaded=loaded, max_batch=8, **options())
+    prompts = [prompt(loaded, f"number {i}, a room with a view") for i in range(6)]
+    between: list[np.ndarray] = []
+    rounding: list[np.ndarray] = []
+    try:
+        for step in range(3):
+            learner.step(packs(step))
+            renew(policy, learner.version)
+            answers = ask(policy, *(request(f"t{i}", p, max_tokens=64) for i, p in enumerate(prompts)))
+            assert {a.version for a in answers} == {step + 1}
+            whole = copy.deepcopy(loaded.model).float()
+            for tokens, answer in zip(prompts, answers, strict=True):
+                own = plain(loaded.model, tokens, answer)
+                between.append(np.abs(np.asarray(answer.logprobs) - own))
+                rounding.append(np.abs(plain(whole, tokens, answer) - own))
+    finally:
+        policy.close()
+    assert 0 < np.concatenate(between).mean() <= np.concatenate(rounding).mean()
 
 
 IN_PROCESS = """
@@ -118,6 +156,7 @@ print("RESULT", [a.version for a in (*first, second)], max(gaps))
 
 @needs_vllm
 @slow
+@one_worker
 def test_in_process_where_vllm_can_be_imported() -> None:
     path = [str(ROOT / "tests/vllm"), str(ROOT), str(ROOT / "policies"), str(ROOT / "envs")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}

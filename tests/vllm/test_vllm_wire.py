@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,16 +33,21 @@ LOADED = models.load("scratch:tiny?hidden=32&layers=1", seed=1)
 TOKENS = prompt(LOADED, "hello")
 
 
+def steps(tokens: Any, logprobs: Any) -> dict[str, Any]:
+    return {"content": [{"token_id": t, "logprob": p} for t, p in zip(tokens, logprobs, strict=True)]}
+
+
 def reply(**changes: Any) -> dict[str, Any]:
     """A good reply, but for `changes`."""
     choice = {
         "token_ids": [5, 6, 257],
-        "logprobs": {"token_logprobs": [-1.0, -2.0, -0.5]},
-        "prompt_token_ids": list(TOKENS),
+        "logprobs": steps([5, 6, 257], [-1.0, -2.0, -0.5]),
         "finish_reason": "stop",
+        "weight_versions": [{"version": "0", "start": 0, "end": 2}, {"version": "1", "start": 2, "end": 3}],
     }
     choice |= {k: v for k, v in changes.items() if k in choice}
-    top = {"model": "m", "choices": [choice], "usage": {"prompt_tokens_details": {"cached_tokens": 4}}}
+    details = {"prompt_tokens_details": {"cached_tokens": 4}}
+    top = {"model": "m", "choices": [choice], "prompt_token_ids": list(TOKENS), "usage": details}
     return top | {k: v for k, v in changes.items() if k in top}
 
 
@@ -120,10 +126,20 @@ def test_what_is_sent_and_what_is_read(server: Server, attach: Any) -> None:
     assert answer.text == LOADED.chat.decode((5, 6, 257))
     assert (answer.prompt_tokens, answer.cached_tokens) == (len(TOKENS), 4)
     (sent,) = server.asked
-    assert sent["prompt"] == list(TOKENS)
-    assert sent["stop_token_ids"] == sorted(LOADED.chat.end_ids)
-    assert (sent["temperature"], sent["top_p"], sent["stop"], sent["max_tokens"]) == (0.5, 0.9, ["x"], 8)
-    assert "messages" not in sent
+    assert (answer.version, answer.versions) == (0, (0, 0, 1))
+    assert sent["token_ids"] == list(TOKENS)
+    drawing = sent["sampling_params"]
+    assert drawing["stop_token_ids"] == sorted(LOADED.chat.end_ids)
+    assert [drawing[k] for k in ("temperature", "top_p", "stop", "max_tokens")] == [0.5, 0.9, ["x"], 8]
+
+
+def test_a_server_that_does_not_say_its_version(server: Server, attach: Any) -> None:
+    policy = attach()
+    policy.version = 7
+    unsaid = [{"version": "default", "start": 0, "end": 3}]
+    server.script = [reply(weight_versions=None), reply(weight_versions=unsaid)]
+    for answer in (ask(policy, request("t", TOKENS))[0], ask(policy, request("t", TOKENS))[0]):
+        assert (answer.version, answer.versions) == (7, (7, 7, 7))
 
 
 GARBAGE = {
@@ -134,8 +150,13 @@ GARBAGE = {
     "another prompt": reply(prompt_token_ids=[1, 2]),
     "of the vocabulary": reply(token_ids=[5, 6, 258]),
     "come with": reply(logprobs=None),
-    "of probabilities": reply(logprobs={"token_logprobs": [-1.0, float("nan"), 0.0]}),
-    "were sampled": reply(token_ids=[], logprobs={"token_logprobs": []}),
+    "with those of others": reply(logprobs=steps([5, 7, 257], [-1.0, -2.0, -0.5])),
+    "of probabilities": reply(logprobs=steps([5, 6, 257], [-1.0, float("nan"), 0.0])),
+    "not those of": reply(logprobs=steps([5, 6, 257], [-1.0, -9999.0, 0.0])),
+    "were sampled": reply(token_ids=[], logprobs=steps([], [])),
+    "one for each token": reply(weight_versions=[{"version": "0", "start": 1, "end": 3}]),
+    "versions of the weights come": reply(weight_versions=[{"version": "0", "start": 0, "end": 2}]),
+    "int()": reply(weight_versions=[{"version": "newest", "start": 0, "end": 3}]),
     "cut the answer short": reply(finish_reason="abort"),
     "status 500": 500,
     "no answer in": "hang",
@@ -150,7 +171,7 @@ def test_garbage_is_asked_again_and_then_an_infra_error(server: Server, attach: 
     assert policy.metrics()["vllm/retries"] == 1
     server.script = [step, step]
     said = match if match != "JSON" else "cannot be used"
-    with pytest.raises(PolicyError, match=said):
+    with pytest.raises(PolicyError, match=re.escape(said)):
         ask(policy, request("t", TOKENS))
 
 
@@ -178,7 +199,18 @@ def test_another_model_no_server_and_a_deadline(server: Server, attach: Any) -> 
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(
-                st.sampled_from(["model", "choices", "token_ids", "logprobs", "token_logprobs", "usage"]),
+                st.sampled_from(
+                    [
+                        "model",
+                        "choices",
+                        "token_ids",
+                        "logprobs",
+                        "content",
+                        "usage",
+                        "prompt_token_ids",
+                        "prompt_logprobs",
+                    ]
+                ),
                 inner,
                 max_size=4,
             )
@@ -191,10 +223,12 @@ def test_no_reply_is_anything_but_a_completion_or_a_value_error(content: Any) ->
 
     raw = httpx.Response(200, content=json.dumps(content).encode())
     with pytest.raises(ValueError):
-        vllm_wire.read(raw, request("t", TOKENS), "m", LOADED.chat, 258)
-    raw = httpx.Response(200, content=json.dumps(content).encode())
-    with pytest.raises(ValueError):
-        vllm_wire.read_score(raw, TOKENS, (5,))
+        vllm_wire.read(raw, request("t", TOKENS), "m", LOADED.chat, 258, 0)
+    for prompt_ids in (TOKENS, TOKENS * 10):  # Asked whole, and token by token.
+        for question in vllm_wire.score_bodies(prompt_ids, (5,), "m"):
+            raw = httpx.Response(200, content=json.dumps(content).encode())
+            with pytest.raises(ValueError):
+                vllm_wire.read_score(raw, question, prompt_ids, (5,), 258)
 
 
 def test_numbers_modes_and_interpreters_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

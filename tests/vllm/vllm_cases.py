@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from agentgym import models
+from agentgym.batch import Packed, TrainSequence, pack
 from agentgym.ledger import Ledger
 from agentgym.policy import Request, Sampling
+from agentgym.seeding import generator
 from agentgym.types import Completion, Message, Observation
+from agentgym_policies.vllm_remote import RemoteEngine
 
 REF = "scratch:tiny?hidden=64&layers=2&heads=2&context=1024"
 """Heads of 32: vLLM's attention on a CPU knows no smaller ones."""
+LONG = 700
+"""Tokens of an answer that is still being written when something else happens."""
 
 
 def interpreter() -> str | None:
@@ -64,3 +74,92 @@ def perturb(model: Any, seed: int, scale: float = 0.1, only: str = "") -> None:
         for name, parameter in model.named_parameters():
             if only in name:
                 parameter.add_(scale * torch.randn(parameter.shape, generator=generator))
+
+
+def shared_model() -> models.Loaded:
+    """A small model with tied embeddings, far from uniform, so that a wrong weight shows."""
+    made = models.load(REF, seed=1)
+    made.model.config.tie_word_embeddings = True
+    made.model.lm_head.weight = made.model.model.embed_tokens.weight
+    perturb(made.model, seed=3, scale=0.1)
+    return made
+
+
+def renew(policy: Any, version: int) -> None:
+    """The policy's module has changed: what comes next is of `version`."""
+    policy.version = version
+    policy.reset_cache()
+
+
+def server_of(policy: Any) -> RemoteEngine:
+    """The way to the policy's server, which must be there already."""
+    engine = policy._engine
+    assert isinstance(engine, RemoteEngine)
+    return engine
+
+
+def counters(policy: Any) -> dict[str, float]:
+    """vLLM's own counts, summed over their labels but for those of endings: `num_requests_running`, `abort`, ..."""
+    text = policy._submit(server_of(policy)._client.get("/metrics")).result().text
+    found: dict[str, float] = {}
+    for line in text.splitlines():
+        if line.startswith("vllm:"):
+            head, _, value = line.rpartition(" ")
+            name, _, labels = head.removeprefix("vllm:").partition("{")
+            if name.endswith("_created"):  # A time, not a count.
+                continue
+            key = [name, *re.findall('finished_reason="([a-z]+)"', labels)][-1]
+            found[key] = found.get(key, 0.0) + float(value)
+    return found
+
+
+def gaps(model: torch.nn.Module, tokens: tuple[int, ...], answer: Completion) -> np.ndarray:
+    """Difference of each of an answer's log-probabilities from a plain forward pass, `[A]`."""
+    return np.abs(plain(model, tokens, answer) - np.asarray(answer.logprobs))
+
+
+def plain(model: torch.nn.Module, tokens: tuple[int, ...], answer: Completion) -> np.ndarray:
+    """An answer's log-probabilities by a plain forward pass, `[A]`."""
+    ids = torch.tensor([[*tokens, *(answer.tokens or ())]])
+    with torch.no_grad():
+        found = model(ids).logits[0, len(tokens) - 1 : -1].float().log_softmax(-1)
+    return found.gather(-1, ids[0, len(tokens) :, None])[:, 0].numpy()
+
+
+def packs(seed: int, vocabulary: int = 256, count: int = 8, length: int = 40) -> list[Packed]:
+    """Something to learn from: random tokens and advantages, enough to move every weight."""
+    rng = generator(seed, "packs")
+    made: list[TrainSequence] = []
+    for _ in range(count):
+        action = np.arange(length) % 4 > 1
+        advantage = np.where(action, rng.normal(size=length), 0).astype(np.float32)
+        logprobs = np.where(action, -5.0, 0.0).astype(np.float32)
+        turn = np.where(action, np.arange(length) // 4, -1)
+        made.append(TrainSequence(rng.integers(0, vocabulary, length), action, advantage, logprobs, turn))
+    return pack(made, 4096)
+
+
+def until(done: Callable[[], bool], seconds: float = 300.0) -> None:
+    """Wait for something that will be, on a busy machine late."""
+    ends = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < ends, "it did not come to that"
+        time.sleep(0.02)
+
+
+def long_prompts(policy: Any, loaded: models.Loaded, count: int) -> list[tuple[int, ...]]:
+    """Prompts whose likeliest answers do not end before `LONG` tokens."""
+    prompts = [prompt(loaded, text * (1 + i)) for i, text in enumerate("abcdefghijklmnop")]
+    answers = ask(policy, *(request("long", p, max_tokens=LONG, temperature=0.0) for p in prompts))
+    found = [p for p, answer in zip(prompts, answers, strict=True) if answer.finish == "length"]
+    assert len(found) >= count, "too few answers are long enough: another seed for the model"
+    return found[:count]
+
+
+def begin(policy: Any, prompts: list[tuple[int, ...]], background: ThreadPoolExecutor) -> Future[list[Completion]]:
+    """Have long answers written, and return when the server is at them."""
+    before = counters(policy).get("generation_tokens_total", 0.0)
+    asked = [request(f"long{i}", p, max_tokens=LONG, temperature=0.0) for i, p in enumerate(prompts)]
+    future = background.submit(ask, policy, *asked)
+    until(lambda: counters(policy).get("generation_tokens_total", 0.0) > before + 20 or future.done())
+    return future

@@ -13,3 +13,5 @@ needs_vllm = pytest.mark.skipif(
 )
 slow = pytest.mark.timeout(1200)
 """Importing vLLM takes half a minute of a busy core."""
+one_worker = pytest.mark.xdist_group("vllm")
+"""One server for all, in one of the test processes (with `--dist loadgroup`)."""
