@@ -29,6 +29,7 @@ SINGULAR = {
     "credit": "credit module",
     "scorers": "scorer",
     "selection": "selection module",
+    "suites": "suite",
 }
 
 
@@ -76,6 +77,8 @@ def load(kind: Kind, name: str) -> Any:
         return _from_file(name)
     points = _entry_points(kind)
     if name not in points:
+        if kind == "envs" and (suite := _suite_of(name)) is not None:
+            return suite.find(name)
         versions = [n for n in points if re.fullmatch(re.escape(name) + r"-v\d+", n)]
         if versions:
             newest = max(versions, key=lambda n: int(n.rsplit("-v", 1)[1]))
@@ -92,10 +95,30 @@ def load(kind: Kind, name: str) -> Any:
         ) from error
 
 
+def _suite_of(name: str) -> Any:
+    """The suite of others that an id belongs to by its prefix (`textarena-...`, `textarena:...`); `None` if none."""
+    points = _entry_points("suites")
+    owners = [prefix for prefix in points if name.startswith((f"{prefix}-", f"{prefix}:"))]
+    if not owners:
+        return None
+    point = points[max(owners, key=len)]
+    try:
+        return point.load()
+    except Exception as error:
+        raise UsageError(
+            f"the suite of {name!r} ({point.value}, from {_owner(point)}) cannot be imported: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
 def missing_module(what: str, error: ModuleNotFoundError, extra: str | None = None) -> UsageError:
     """The error for a module that an optional extra would have installed; names the command."""
     root = (error.name or "").partition(".")[0]
-    by_module = {"textworld": "textworld", "torch": "train", "transformers": "train", "gguf": "train", "trl": "trl"}
+    by_module = {
+        **dict.fromkeys(("torch", "transformers", "gguf"), "train"),
+        **dict.fromkeys(("bm25s", "Stemmer", "rapidfuzz"), "webshop"),
+        **{name: name for name in ("textworld", "trl", "ray")},
+    }
     known = extra or by_module.get(root)
     if known is not None:
         return MissingExtraError(what, known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import tempfile
 import time
@@ -20,6 +21,7 @@ from agentgym.store import RunFolder
 from agentgym.train import stages
 
 STORE = 80_000_000
+MARK = "AGENTGYM_TEST_CLUSTER"
 RECIPE: dict[str, Any] = {
     "name": "tiny",
     "seed": 3,
@@ -52,7 +54,8 @@ def nodes(*cpus: int) -> Iterator[tuple[Any, list[Any]]]:
     from ray.cluster_utils import Cluster
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    before = {p.pid for p in psutil.process_iter()}
+    mark = secrets.token_hex(8)
+    os.environ[MARK] = mark  # Whatever the cluster starts inherits it, and what other tests start at the time does not.
     small = {"object_store_memory": STORE, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
     try:
@@ -64,7 +67,8 @@ def nodes(*cpus: int) -> Iterator[tuple[Any, list[Any]]]:
         ray.shutdown()
         cluster.shutdown()
         patience = time.monotonic() + 10
-        while (left := strays(before)) and time.monotonic() < patience:
+        del os.environ[MARK]
+        while (left := strays(mark)) and time.monotonic() < patience:
             time.sleep(0.1)
         assert left == []
 
@@ -77,13 +81,17 @@ def until(true: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.05)
 
 
-def strays(before: set[int]) -> list[str]:
+def strays(mark: str) -> list[str]:
     """Processes that a cluster has left behind."""
     found: list[str] = []
     for process in psutil.process_iter(["pid", "cmdline", "status"]):
+        try:
+            marked = process.environ().get(MARK) == mark
+        except psutil.Error:  # It has just ended, or is dead and not yet collected.
+            continue
         line = " ".join(process.info["cmdline"] or [])
-        mine = "ray::" in line or "raylet" in line or "gcs_server" in line or "agentgym.host.worker" in line
-        if process.info["pid"] not in before and mine and process.info["status"] != psutil.STATUS_ZOMBIE:
+        mine = "ray" in line or "gcs_server" in line or "agentgym" in line  # Not Python's own resource tracker.
+        if marked and mine and process.pid != os.getpid() and process.info["status"] != psutil.STATUS_ZOMBIE:
             found.append(line[:120])
     return found
 
