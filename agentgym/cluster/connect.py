@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import socket
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -101,15 +102,20 @@ class Connection:
         wanted = wanted or {"agentgym": agentgym.__version__, "python": platform.python_version()}
         pin = self.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
         asked: dict[Any, str] = {}
+        ids: dict[Any, str] = {}
         for node in self.nodes():
             task = self.ray.remote(_probe()).options(num_cpus=0, scheduling_strategy=pin(node["NodeID"], soft=False))
-            asked[task.remote()] = f"node {node['NodeManagerHostname']} ({node['NodeID'][:8]})"
+            reference = task.remote()
+            asked[reference] = f"node {node['NodeManagerHostname']} ({node['NodeID'][:8]})"
+            ids[reference] = node["NodeID"]
         answered, silent = self.ray.wait(list(asked), num_returns=len(asked), timeout=PROBE_SECONDS)
         wrong: list[str] = []
         for reference in answered:
             try:
                 found: dict[str, str] = self.ray.get(reference)
             except self.ray.exceptions.RayError as error:
+                if self._gone(ids[reference]):  # It died just now: the cluster is the nodes that are left.
+                    continue
                 raise InfraError(f"{asked[reference]} failed while it was asked for its versions: {error}") from error
             wrong += [
                 f"{asked[reference]} has {name} {found[name]}, this process {version}"
@@ -123,6 +129,15 @@ class Connection:
                 f"the cluster cannot run this: {'; '.join(sorted(wrong))}. Install the same versions on every node: "
                 f"pip install 'agentgym-suite[train,ray]=={agentgym.__version__}'"
             )
+
+    def _gone(self, node: str, patience: float = 5.0) -> bool:
+        """Whether a node has left the cluster; Ray's list of nodes is a moment late."""
+        end = time.monotonic() + patience
+        while any(there["NodeID"] == node for there in self.nodes()):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.1)
+        return True
 
     def close(self) -> None:
         """Leave the cluster if we joined it; a local one that we started ends. May be called twice."""

@@ -101,6 +101,7 @@ class Opened:
         """End all actors and leave the cluster; may be called twice."""
         ray, actors, self._actors = self.connection.ray, self._actors, []
         if actors and ray.is_initialized():
+            self.metrics()  # A node that went after the last stage is in the log, too.
             # First a word, so that environments and servers end with their actors; then, in any case, the end.
             ray.wait([actor.close.remote() for actor in actors], num_returns=len(actors), timeout=2.0)
             for actor in actors:

@@ -110,6 +110,13 @@ def node_of(actor: Any) -> str:
     return ray.get(actor.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id()))
 
 
+def alive() -> set[str]:
+    """Ids of the nodes that Ray takes for alive."""
+    import ray
+
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+
+
 def kill(pid: int) -> None:
     """As the kernel does it when memory runs out."""
     os.kill(pid, signal.SIGKILL)

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("ray", reason="ray is not installed: pip install 'agentgym-suite[ray]'")
 
-from cluster_cases import STORE, Listener, kill, node_of, nodes, pid_of, recipe, run, until
+from cluster_cases import STORE, Listener, alive, kill, node_of, nodes, pid_of, recipe, run, until
 
 from agentgym import models
 from agentgym.asynchrony import Table
@@ -69,7 +70,12 @@ def weights(folder: Path) -> str:
 
 def test_a_run_that_loses_a_worker_a_rank_and_a_node_is_the_same_run(cluster: Any, tmp_path: Path) -> None:
     """Bit for bit the run of one process, as each worker plays one attempt at a time here."""
-    alone = run(recipe(rollout={"slots": 1}), tmp_path / "alone", Listener())
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # As many as each actor has: sums are in another order with more.
+    try:
+        alone = run(recipe(rollout={"slots": 1}), tmp_path / "alone", Listener())
+    finally:
+        torch.set_num_threads(threads)
     machine, others = cluster
     listener = Listener()
 
@@ -81,6 +87,7 @@ def test_a_run_that_loses_a_worker_a_rank_and_a_node_is_the_same_run(cluster: An
         def remove() -> None:
             node = ids[node_of(workers[1])]
             machine.remove_node(node, allow_graceful=False)
+            until(lambda: node.node_id not in alive())  # Ray takes its time to see it.
             others[others.index(node)] = machine.add_node(num_cpus=3, object_store_memory=STORE)
 
         listener.at("play 1", 2, lambda: kill(victim))
@@ -153,6 +160,7 @@ def test_an_attempt_that_kills_its_worker_takes_no_other_with_it(tmp_path: Path)
         assert not found[1].trainable
         assert found[1].retries == 2
 
+        until(lambda: policy._crew.up == 1)
         kill(pid_of(policy._crew.members[0].actor))  # One restart more than Ray was allowed.
         with pytest.raises(InfraError, match="none of 1 rollout workers is left"):
             policy.player.play(attempts([Task("t")], 1, 0, prefix="again/"), Sampling(max_tokens=4))
