@@ -80,7 +80,7 @@ def leak() -> None:
 
 def forge() -> None:
     """Writes into the connection itself."""
-    for fd in range(3, 64):
+    for fd in range(3, 4096):  # Wherever it is: the parent may have many files open.
         with suppress(OSError):
             os.write(fd, b"\xff" * 64)
     time.sleep(3600)
