@@ -21,6 +21,15 @@ _MOUNTS = Path("/proc/self/mounts")
 _MINE = Path("/proc/self/cgroup")
 
 
+def count_kills(text: bytes) -> int | None:
+    """The number of processes killed for memory, in a group's file that counts them."""
+    for line in text.splitlines():
+        key, _, value = line.partition(b" ")
+        if key == b"oom_kill" and value.strip().isdigit():
+            return int(value)
+    return None
+
+
 def _homes() -> dict[str, list[Path]]:
     """Where groups may be made, by controller: folders of the runner's own groups, the best first."""
     mounted: dict[str, Path] = {}
@@ -98,12 +107,11 @@ class Groups:
             return None
         for name in ("memory.oom_control", "memory.events"):
             try:
-                with open(folder / name) as file:
-                    for line in file:
-                        if line.startswith("oom_kill "):
-                            return int(line.split()[1])
-            except (OSError, ValueError):
+                found = count_kills((folder / name).read_bytes())
+            except OSError:
                 continue
+            if found is not None:
+                return found
         return None
 
     def remove(self) -> None:

@@ -18,7 +18,8 @@ from typing import Any
 from agentgym.errors import BoxFileError, EngineError, ImageError, SandboxError
 from agentgym.sandbox import images
 from agentgym.sandbox.base import Box, BoxSpec
-from agentgym.sandbox.docker_container import AttachedStream, count, counters, remove, why_ended
+from agentgym.sandbox.cgroups import count_kills
+from agentgym.sandbox.docker_container import AttachedStream, counters, remove, why_ended
 from agentgym.sandbox.docker_engine import Engine
 from agentgym.sandbox.docker_options import LABEL, UIDS, container_config, runner_gone, runner_labels
 from agentgym.sandbox.exec_box import ExecBox
@@ -45,7 +46,7 @@ class DockerBox(WireBox):
         super().begin(deadline, seed)
         if self._counter is None:
             for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
-                if count(self._glimpse(path)) is not None:
+                if count_kills(self._glimpse(path)) is not None:
                     self._inside = path
             self._kills = self.oom_kills() or 0
 
@@ -53,10 +54,10 @@ class DockerBox(WireBox):
         """How many processes the memory limit has killed: the engine's flag only tells of PID 1."""
         try:
             if self._counter is not None:
-                return count(self._counter.read_bytes())
+                return count_kills(self._counter.read_bytes())
         except OSError:
             return None
-        return None if self._inside is None else count(self._glimpse(self._inside))
+        return None if self._inside is None else count_kills(self._glimpse(self._inside))
 
     def _glimpse(self, path: str) -> bytes:
         try:

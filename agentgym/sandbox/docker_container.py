@@ -127,12 +127,3 @@ def counters(container: str) -> list[Path]:
         *(top / place / "memory.events" for place in (f"docker/{container}", scope)),
         *(top / "memory" / place / "memory.oom_control" for place in (f"docker/{container}", scope)),
     ]
-
-
-def count(text: bytes) -> int | None:
-    """The number of kills in such a file."""
-    for line in text.splitlines():
-        key, _, value = line.partition(b" ")
-        if key == b"oom_kill" and value.strip().isdigit():
-            return int(value)
-    return None

@@ -20,11 +20,11 @@ from typing import Any, Self
 from agentgym.errors import BoxFileError, BoxLostError, SandboxError
 from agentgym.sandbox import tars
 from agentgym.sandbox.base import MIB, BoxSpec, Result
+from agentgym.sandbox.cgroups import count_kills
 from agentgym.sandbox.docker_container import (
     AttachedStream,
     Frames,
     come_already,
-    count,
     counters,
     hang_up,
     remove,
@@ -245,7 +245,7 @@ class ExecBox:
 
     def _oom_kills(self) -> int:
         try:
-            return (count(self._counter.read_bytes()) or 0) if self._counter else 0
+            return (count_kills(self._counter.read_bytes()) or 0) if self._counter else 0
         except OSError:
             return 0
 

@@ -132,11 +132,11 @@ class Pools:
         while True:
             box, shelf = self._next(spec, began, deadline)
             try:
-                alive = _alive(box)
+                answers = alive(box)
             except BaseException:  # An interrupt: nobody would give the box back.
                 self._drop(box)
                 raise
-            if alive:
+            if answers:
                 break
             self._drop(box, lost=True)
         with self._change:
@@ -357,7 +357,7 @@ class Pools:
             return
 
 
-def _alive(box: Box) -> bool:
+def alive(box: Box) -> bool:
     """Whether a box that waited still answers."""
     try:
         return box.run(":", deadline=SIGN_OF_LIFE).ok

@@ -256,7 +256,8 @@ def test_overlap(cited_ids, right):
 # Every dialect of the suite -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(dialects.DIALECTS))
+# What is registered depends on what was imported before: commands in a shell's blocks are another environment's.
+@pytest.mark.parametrize("name", sorted(dialects.DIALECTS.keys() - {"shell-block"}))
 @pytest.mark.parametrize(
     "action", ["search(the mayor of Ostrel)", "open(3)", "answer(Venn Arlo [1] [2])", "answer(unknown)"]
 )

@@ -13,10 +13,12 @@ from agentgym import dialects
 from agentgym.dialects import MAX_ACTION, ToolCall, calls_in
 from agentgym_envs.swe import diffs
 from agentgym_envs.swe.actions import ShellBlock
-from agentgym_envs.swe.edit import EditError, insert_after, lines_of, replace_once, towards
+from agentgym_envs.swe.edit import EditError, insert_after, replace_once, towards
+from agentgym_envs.swe.lines import lines_of
 from agentgym_envs.swe.oracle import next_call, targets
-from agentgym_envs.swe.rewards import partial, weights
+from agentgym_envs.swe.rewards import WEIGHTS, partial
 from agentgym_envs.swe.trim import trim
+from agentgym_envs.weighing import weights
 
 LINE = st.sampled_from(["a", "b", "", "  a", "def f():", "-x", "+x", "--- q", "@@", "\tt", "é", "end", "\\ No"])
 TEXT = st.builds(
@@ -344,7 +346,7 @@ class TestRewards:
         assert partial(["a"], ["b"], 0, 0, test_weights={"a": 3.0}) == 0.75
 
     def test_weights_are_known_and_from_0_on(self) -> None:
-        assert weights({"tests": 2})["tests"] == 2.0
+        assert weights("swe", WEIGHTS, {"tests": 2})["tests"] == 2.0
         for wrong in ({"test": 1}, {"tests": -1}, {"tests": True}, {"tests": float("inf")}):
             with pytest.raises(Exception, match="tests"):
-                weights(wrong)
+                weights("swe", WEIGHTS, wrong)

@@ -13,6 +13,7 @@ from agentgym.errors import UnknownNameError, UsageError
 from agentgym.retrieval import Passage
 from agentgym.tools import guard
 from agentgym.types import Observation, Step, Task
+from agentgym_envs import weighing
 from agentgym_envs.search import pages, rewards, sources
 from agentgym_envs.search.actions import TOOLS, Call, parse
 from agentgym_envs.search.answers import MATCHES, REFUSAL, exact, f1, refuses
@@ -71,7 +72,7 @@ class Search(TextEnv):
                 raise UsageError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
         self._top, self._match, self._form, self._snippet, self._limit = top, MATCHES[match], form, snippet, limit
         self._finder = sources.Finder(retriever, encoder, timeout)
-        self._weights = rewards.weights(weights)
+        self._weights = weighing.weights("search", rewards.WEIGHTS, weights)
 
     def begin(self, task: Task, rng: np.random.Generator) -> Observation:
         """Task data: `source` (which data set), `question` (its fields), `withheld`, `answer`."""
@@ -247,7 +248,7 @@ class Search(TextEnv):
         return Step.fault(self._look(said), "invalid", detail=reason, **self._info([], {"format": -1.0}, 0.0, 0.0))
 
     def _info(self, calls: list[Call], raw: Mapping[str, float], score: float, em: float) -> dict[str, Any]:
-        paid = rewards.weighed(raw, self._weights)
+        paid = weighing.weighed(raw, self._weights)
         done = self._state.said is not None and score >= 1.0
         found = self._evidence.found(self._state)
         tests = {f"hop {n}": id in found for n, id in enumerate(self._question.support, 1)}

@@ -12,11 +12,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
-from typing import Any
-
-from agentgym.errors import UnknownNameError, UsageError
 
 WEIGHTS: Mapping[str, float] = {
     "answer": 1.0,
@@ -27,23 +23,6 @@ WEIGHTS: Mapping[str, float] = {
     "format": 0.05,
 }
 """The default weight of each component."""
-
-
-def weights(given: Mapping[str, Any] | None) -> dict[str, float]:
-    """The weights, with the defaults where nothing is given.
-
-    Raises:
-        UnknownNameError: a component that there is not.
-        UsageError: a weight that is no number from 0 on.
-    """
-    made = dict(WEIGHTS)
-    for name, value in (given or {}).items():
-        if name not in made:
-            raise UnknownNameError("reward component of search", name, made)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise UsageError(f"weights.{name} must be a number from 0 on, not {value!r}")
-        made[name] = float(value)
-    return made
 
 
 def overlap(cited: Collection[str], right: Collection[str]) -> dict[str, float]:
@@ -57,8 +36,3 @@ def overlap(cited: Collection[str], right: Collection[str]) -> dict[str, float]:
     recall = shared / len(set(right)) if right else 0.0
     both = precision + recall
     return {"precision": precision, "recall": recall, "f1": 2 * precision * recall / both if both else 0.0}
-
-
-def weighed(raw: Mapping[str, float], weight: Mapping[str, float]) -> dict[str, float]:
-    """Every component times its weight; what `raw` does not have is 0."""
-    return {name: raw.get(name, 0.0) * value for name, value in weight.items()}

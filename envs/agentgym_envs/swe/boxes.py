@@ -11,8 +11,8 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from agentgym.errors import SandboxError
 from agentgym.sandbox.base import Box, BoxSpec
+from agentgym.sandbox.pools import alive
 from agentgym.types import Task
 from agentgym_envs.swe import images
 
@@ -82,7 +82,7 @@ class Boxes:
                     box = coming.result()
                 except Exception:  # The start below says what it was.
                     break
-                if _answers(box):
+                if alive(box):
                     return box
                 box.close()
                 break
@@ -149,10 +149,3 @@ def _start(backend: Backend, spec: BoxSpec, coming: Future[Box]) -> None:
         coming.set_result(backend.start(spec))
     except BaseException as error:
         coming.set_exception(error)
-
-
-def _answers(box: Box) -> bool:
-    try:
-        return box.run(":", deadline=5.0).ok
-    except SandboxError:
-        return False

@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from agentgym_envs.swe.edit import EditError, lines_of
+from agentgym_envs.swe.edit import EditError
+from agentgym_envs.swe.lines import lines_of
 
 HEADER = re.compile(r"@@ ?(?:-(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? ?)?@@|@@\s*$")
 GIT = re.compile(r"diff --git a/(.+) b/(.+)")

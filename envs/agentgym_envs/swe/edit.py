@@ -10,6 +10,7 @@ from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from agentgym.tools import ToolError
+from agentgym_envs.swe.lines import lines_of
 
 SHOWN = 5
 """Most line numbers that an error lists."""
@@ -24,17 +25,6 @@ class Edit(NamedTuple):
 
     old: str
     new: str
-
-
-def lines_of(text: str) -> list[str]:
-    r"""The lines with their `\n`; only the last may be without.
-
-    >>> lines_of("a\nb"), lines_of("")
-    (['a\n', 'b'], [])
-    """
-    parts = text.split("\n")
-    lines = [f"{part}\n" for part in parts[:-1]]
-    return [*lines, parts[-1]] if parts[-1] else lines
 
 
 def count_lines(text: str) -> int:

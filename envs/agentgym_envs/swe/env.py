@@ -14,6 +14,7 @@ from agentgym.errors import BoxFileError, SandboxError, UnknownNameError, UsageE
 from agentgym.sandbox.base import Box
 from agentgym.tools import Show, Toolbox, ToolResult, describe, guard
 from agentgym.types import Ending, Observation, Step, Task
+from agentgym_envs import weighing
 from agentgym_envs.swe import judged, oracle, rewards
 from agentgym_envs.swe.boxes import Boxes
 from agentgym_envs.swe.grading import grade, patch_of, populate, spec_of
@@ -95,7 +96,7 @@ class Swe(TextEnv):
                 raise UnknownNameError("tool of swe", str(name), KNOWN)
         if tools is not None and "submit" not in tools:
             raise UsageError("tools must have 'submit': without it no work can be handed in")
-        self._weights = rewards.weights(weights)
+        self._weights = weighing.weights("swe", rewards.WEIGHTS, weights)
         self._show: Show = show
         self._names: tuple[str, ...] = KNOWN if tools is None else tuple(tools)
         self._bounds, self._turns = Bounds(characters, lines, seconds), turns
@@ -249,7 +250,7 @@ class Swe(TextEnv):
         return Step.cut(seen, ending=Ending.OUT_OF_TURNS, **info) if cut else Step.failure(seen, **info)
 
     def _info(self, raw: Mapping[str, float], told: Mapping[str, Any], resolved: bool = False) -> dict[str, Any]:
-        paid = rewards.weighed(raw, self._weights)
+        paid = weighing.weighed(raw, self._weights)
         now = self._played
         progress = 1.0 if resolved else min(0.99, (now.looked + now.edited + now.fixed) / 4)
         # The outcome stands in every step: an attempt that a limit ends has none of its rewards for a score.

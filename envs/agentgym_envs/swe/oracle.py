@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 
 from agentgym.dialects import MAX_ACTION, ToolCall
 from agentgym_envs.swe import diffs
-from agentgym_envs.swe.edit import EditError, first_block, lines_of, towards
+from agentgym_envs.swe.edit import EditError, first_block, towards
+from agentgym_envs.swe.lines import lines_of
 
 MOST = MAX_ACTION // 3
 """Characters of one edit: JSON may need two for one, and a dialect some more."""

@@ -17,11 +17,7 @@ reads the columns `reward.NAME`, and lets what is low count only where what is h
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from agentgym.errors import UnknownNameError, UsageError
 
 WEIGHTS: Mapping[str, float] = {
     "format": 0.01,
@@ -34,23 +30,6 @@ WEIGHTS: Mapping[str, float] = {
 }
 """The default weight of each component."""
 DIFFICULTIES = 4
-
-
-def weights(given: Mapping[str, Any] | None) -> dict[str, float]:
-    """The weights, with the defaults where nothing is given.
-
-    Raises:
-        UnknownNameError: a component that there is not.
-        UsageError: a weight that is no number from 0 on.
-    """
-    made = dict(WEIGHTS)
-    for name, value in (given or {}).items():
-        if name not in made:
-            raise UnknownNameError("reward component of swe", name, made)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise UsageError(f"weights.{name} must be a number from 0 on, not {value!r}")
-        made[name] = float(value)
-    return made
 
 
 def partial(
@@ -84,8 +63,3 @@ def partial(
     share = done / whole if whole > 0 else 0.0
     same = kept / (kept + broken) if kept + broken else 1.0
     return share * same * min(max(difficulty, 1), DIFFICULTIES) / DIFFICULTIES
-
-
-def weighed(raw: Mapping[str, float], weight: Mapping[str, float]) -> dict[str, float]:
-    """Every component times its weight; what `raw` does not have is 0."""
-    return {name: raw.get(name, 0.0) * value for name, value in weight.items()}

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from agentgym.errors import BoxFileError, SandboxError
 from agentgym.sandbox.base import Box, BoxSpec
 from agentgym.types import Task
-from agentgym_envs.swe.grading.lines import hunks, split
 from agentgym_envs.swe.grading.populate import populate, pristine
 from agentgym_envs.swe.grading.tree import LINK, Entry, Tree, from_tar, leftover
+from agentgym_envs.swe.lines import hunks, lines_of
 
 LARGEST = 1 << 20
 """Bytes of a changed file; larger ones are dropped."""
@@ -138,7 +138,7 @@ def one(path: str, old: Entry | None, new: Entry | None) -> str:
         lines.append(f"deleted file mode {old.mode:o}\n")
     elif old and new and old.mode != new.mode:
         lines.append(f"old mode {old.mode:o}\nnew mode {new.mode:o}\n")
-    body = list(hunks(split(_text(old.data) or "" if old else ""), split(_text(new.data) or "" if new else "")))
+    body = list(hunks(lines_of(_text(old.data) or "" if old else ""), lines_of(_text(new.data) or "" if new else "")))
     if body:
         tab = "\t" if " " in path else ""
         lines.append(f"--- a/{path}{tab}\n" if old else "--- /dev/null\n")

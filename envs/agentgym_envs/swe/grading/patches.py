@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from agentgym_envs.swe.grading.lines import split
 from agentgym_envs.swe.grading.tree import FILE, Entry
+from agentgym_envs.swe.lines import lines_of
 
 _HUNK = re.compile(r"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@")
 _ESCAPES = {"n": 10, "t": 9, "r": 13, "a": 7, "b": 8, "f": 12, "v": 11, '"': 34, "\\": 92}
@@ -57,7 +57,7 @@ def parse(patch: str) -> list[FilePatch]:
     Raises:
         PatchError: it is broken.
     """
-    lines = split(patch)
+    lines = lines_of(patch)
     files: list[FilePatch] = []
     at = 0
     while at < len(lines):
@@ -232,7 +232,7 @@ def apply(files: list[FilePatch], read: Callable[[str], Entry | None]) -> dict[s
 
 
 def _patched(text: str, file: FilePatch) -> str:
-    lines, out, done = split(text), list[str](), 0
+    lines, out, done = lines_of(text), list[str](), 0
     for hunk in file.hunks:
         wanted = hunk.start - 1 if hunk.old else hunk.start
         place = _place(lines, hunk, max(wanted, done), done)

@@ -84,11 +84,17 @@ def _gap(old: Sequence[str], new: Sequence[str], gap: Block, budget: list[int]) 
             yield (i1 + a, i1 + b, j1 + c, j1 + d)
 
 
-def split(text: str) -> list[str]:
-    r"""Lines with their `\n`, and only that ends a line: as git and patches count them."""
-    lines = text.split("\n")
-    last = lines.pop()
-    return [line + "\n" for line in lines] + ([last] if last else [])
+def lines_of(text: str) -> list[str]:
+    r"""The lines with their `\n`; only that ends a line, as git and patches count them.
+
+    The last may be without.
+
+    >>> lines_of("a\nb"), lines_of("")
+    (['a\n', 'b'], [])
+    """
+    parts = text.split("\n")
+    lines = [f"{part}\n" for part in parts[:-1]]
+    return [*lines, parts[-1]] if parts[-1] else lines
 
 
 def hunks(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
