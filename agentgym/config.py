@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 import pydantic
 
 from agentgym.errors import ConfigError, did_you_mean
+from agentgym.secrets import redact, refuse_literals
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -42,7 +43,7 @@ def load(model: type[C], path: str | Path, overrides: Sequence[str] | Mapping[st
             plain text where they are not TOML; a number in a dotted key is an index into a list of tables.
 
     Raises:
-        ConfigError: file missing, not TOML, an unknown key, a wrong value.
+        ConfigError: file missing, not TOML, an unknown key, a wrong value, or a key or password written into it.
     """
     path = Path(path)
     text = ""
@@ -59,6 +60,9 @@ def load(model: type[C], path: str | Path, overrides: Sequence[str] | Mapping[st
     pairs = overrides.items() if isinstance(overrides, Mapping) else parse_overrides(overrides)
     for key, value in pairs:
         _put(data, key, value)
+    wrong = refuse_literals(data)
+    if wrong is not None:
+        raise ConfigError(f"{path}: {wrong}")
     return parse(model, data, str(path))
 
 
@@ -142,7 +146,7 @@ def _explain(model: type[Config], first: Mapping[str, Any], where: str) -> str:
         return f"{where}: {key}: unknown key{hint}"
     elif first["type"] == "missing":
         return f"{where}: {key}: is missing and has no default"
-    shown = repr(first["input"])
+    shown = redact(repr(first["input"]))
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     return f"{where}: {key or 'the whole'}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {shown}"
 

@@ -10,8 +10,8 @@ venv="${VENV:-.venv}"
 python="${PYTHON:-python3}"
 
 case "$what" in
-  run) extras="train,textworld" ;;
-  dev) extras="train,textworld,webshop,ray,trl,dense,mcp,docker,swe,dev" ;;
+  run) extras="train,textworld,view" ;;
+  dev) extras="train,textworld,view,webshop,ray,trl,dense,mcp,docker,swe,wandb,trackio,fuzz,docs,dev" ;;
   *) echo "setup.sh: unknown set-up '$what': use run or dev" >&2; exit 2 ;;
 esac
 
@@ -22,8 +22,11 @@ command -v "$python" >/dev/null 2>&1 || missing="$missing python3"
 command -v cc >/dev/null 2>&1 && command -v make >/dev/null 2>&1 || missing="$missing build-essential"
 header=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || echo none)
 [ -e "$header" ] || missing="$missing python3-dev"
-# Sandboxes without an engine.
-[ "$what" = run ] || command -v bwrap >/dev/null 2>&1 || missing="$missing bubblewrap"
+if [ "$what" = dev ]; then
+  # Sandboxes without an engine, and a browser for the tests of the page.
+  command -v bwrap >/dev/null 2>&1 || missing="$missing bubblewrap"
+  command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+fi
 if [ -n "$missing" ]; then
   echo "setup.sh: installing system packages:$missing"
   as_root=""

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from agentgym.cli.show import console, safe
+from agentgym.secrets import redact
 
 PERCENT = ("success", "fault_rate")
 
@@ -66,7 +67,7 @@ class Bars:
     def note(self, text: str) -> None:
         """A line that stays."""
         if not self._quiet:
-            self._console.print(safe(text))
+            self._console.print(safe(redact(text)))
 
     def _finish(self) -> None:
         if self._task is None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentgym.errors import ConfigError
+from agentgym.secrets import redact
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +37,7 @@ def console(errors: bool = False) -> Console:
 
 def say(text: str) -> None:
     """A remark on the error stream."""
-    print(safe(text), file=sys.stderr)
+    print(safe(redact(text)), file=sys.stderr)
 
 
 def out_json(value: Any) -> None:
@@ -72,5 +73,5 @@ def settings(options: Sequence[str], flag: str) -> dict[str, Any]:
 
     for option in options:
         if not re.fullmatch(r"[A-Za-z_]\w*=.*", option, re.DOTALL):
-            raise ConfigError(f"{flag} takes name=value, not {option!r}")
+            raise ConfigError(f"{flag} takes name=value, not {redact(option)!r}")
     return dict(parse_overrides([f"--{option}" for option in options]))

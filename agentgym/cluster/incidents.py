@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from agentgym.secrets import redact
+
 log = logging.getLogger("agentgym.cluster")
 
 KINDS = ("lost_workers", "lost_engines", "lost_hosts", "lost_ranks", "lost_nodes", "replayed_attempts")
@@ -44,7 +46,7 @@ class Incidents:
             if self._note is not None:
                 self._note(f"cluster: {text}")
             if self._path is not None:
-                line = {"time": time.time(), "kind": kind, "count": count, "text": text}
+                line = {"time": time.time(), "kind": kind, "count": count, "text": redact(text)}
                 with self._path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(line) + "\n")
 

@@ -11,12 +11,15 @@ episode is done, its reward is null, and `metadata` says what broke. The data of
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from agentgym.errors import UsageError
 from agentgym.integrations.common import need
 from agentgym.integrations.env_seat import Menu, Seat
+from agentgym.serving import asgi, open_door
 from agentgym.tasks import SPLITS
 
 SAID = ("success", "fault", "progress", "ending", "rewards", "broken")
@@ -180,12 +183,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Serve one of agentgym's environments to OpenEnv clients.")
     parser.add_argument("env")
     parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--token-file", type=Path, help="has the token; made where there is none")
+    parser.add_argument("--no-token", action="store_true", help="let in every process of this machine")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--max-turns", type=int)
     parser.add_argument("--step-deadline", type=float, help="seconds for one step, in a process that can be killed")
     given = parser.parse_args(arguments)
+    need("uvicorn", "openenv")
+    door, said = open_door(given.host, given.token_file, given.no_token)
     served = app(given.env, given.max_turns, step_deadline=given.step_deadline)
-    need("uvicorn", "openenv").run(served, host=given.host, port=given.port)
+    print(said, file=sys.stderr)
+    config = asgi.configured(served, door, given.port)
+    need("uvicorn", "openenv").Server(config).run()
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from functools import partial
 from typing import Any, cast
 
 from agentgym.errors import EnvCrashedError, EnvTimeoutError, MissingExtraError, UsageError
+from agentgym.secrets import hidden, hide, know, know_url, redact
 from agentgym.tools import Tool, Toolbox, ToolError
 from agentgym.tools.toolbox import CAP
 
@@ -93,11 +94,13 @@ class McpTools:
         Args:
             command: the program.
             args: its arguments.
-            env: more environment variables; by default it gets only those that the SDK thinks are safe.
+            env: more environment variables; by default it gets only those that the SDK thinks are safe. What these
+                say is taken out of what the server says.
             cwd: folder to start it in.
             options: as in `__init__`. What the server writes to its standard error is dropped.
         """
         stdio = sdk("mcp.client.stdio")
+        know(*(env or {}).values())
         parameters = stdio.StdioServerParameters(command=command, args=list(args), env=dict(env or {}), cwd=cwd)
         with open(os.devnull, "w") as nowhere:
             return cls(stdio.stdio_client(parameters, errlog=nowhere), os.path.basename(command), **options)
@@ -112,8 +115,9 @@ class McpTools:
             options: as in `__init__`.
         """
         if not url.startswith(("http://", "https://")):
-            raise UsageError(f"an MCP server's address begins with http:// or https://, not {url!r}")
-        return cls(_http(url, dict(headers or {})), url, **options)
+            raise UsageError(f"an MCP server's address begins with http:// or https://, not {redact(url)!r}")
+        know(*(word for value in (headers or {}).values() for word in (value, *value.split())))
+        return cls(_http(url, dict(headers or {})), know_url(url), **options)
 
     def toolbox(self, *, only: Sequence[str] | None = None, cap: int = CAP) -> Toolbox:
         """The tools in a toolbox. It has no deadline of its own: the connection's turns a hanging server into an infra
@@ -252,8 +256,8 @@ def _text(result: Any) -> Any:
             kind = getattr(block, "mime_type", None) or getattr(resource, "mime_type", None) or "unknown"
             parts.append(f"[{getattr(block, 'type', 'content')} of type {kind}, not shown]")
     if not parts and result.structured_content is not None:
-        return result.structured_content
-    text = "\n".join(parts)
+        return hidden(result.structured_content)
+    text = hide("\n".join(parts))
     return text if len(text) <= LONGEST else text[:LONGEST]
 
 
@@ -276,4 +280,4 @@ def _said(raised: BaseException) -> str:
         error = cast(Any, error).exceptions[0]
     message = getattr(error, "message", None)
     text = message if isinstance(message, str) else str(error)
-    return json.dumps(text[:300])[1:-1] if text else type(error).__name__
+    return json.dumps(redact(text)[:300])[1:-1] if text else type(error).__name__

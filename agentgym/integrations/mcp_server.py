@@ -20,6 +20,7 @@ from agentgym.dialects import ToolCall
 from agentgym.env import EnvSpec, TextEnv
 from agentgym.errors import AgentgymError, UsageError
 from agentgym.integrations.mcp_client import sdk
+from agentgym.serving import Door, asgi
 from agentgym.tools import guard
 from agentgym.types import Observation, Step
 
@@ -171,6 +172,7 @@ def serve(
     transport: Literal["stdio", "http"] = "stdio",
     host: str = "127.0.0.1",
     port: int = 8000,
+    door: Door | None = None,
 ) -> None:
     """Serve an environment until the client goes (stdio) or the process is stopped (HTTP).
 
@@ -179,19 +181,21 @@ def serve(
         split: of its tasks.
         options: of the environment.
         transport: `stdio`, or `http` for streamable HTTP at `/mcp`.
-        host: to listen on. There is no authentication: leave it local, or put something in front.
+        host: to listen on.
         port: to listen on.
+        door: who comes in over HTTP; without one there is no token, and `host` must be this machine's own.
 
     Raises:
         MissingExtraError: the SDK is not installed.
-        UsageError: no such environment, split or transport.
+        UsageError: no such environment, split or transport, or others than this machine reach `host` without a token.
     """
     if transport not in ("stdio", "http"):
         raise UsageError(f"transport must be stdio or http, not {transport!r}")
+    door = door or (Door(None, host) if transport == "http" else None)
     seat = Seat(env, split, options)
     try:
         made = server(seat)
-        asyncio.run(_stdio(made) if transport == "stdio" else _http(made, host, port))
+        asyncio.run(_stdio(made) if door is None or transport == "stdio" else _http(made, door, port))
     finally:
         seat.close()
 
@@ -201,7 +205,6 @@ async def _stdio(made: Any) -> None:
         await made.run(reading, writing, made.create_initialization_options())
 
 
-async def _http(made: Any, host: str, port: int) -> None:
-    uvicorn = sdk("uvicorn")
-    app = made.streamable_http_app(host=host)
-    await uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning")).serve()
+async def _http(made: Any, door: Door, port: int) -> None:
+    app = made.streamable_http_app(host=door.host)
+    await sdk("uvicorn").Server(asgi.configured(app, door, port)).serve()

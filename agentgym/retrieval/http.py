@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from agentgym import secrets
 from agentgym.errors import UsageError
 from agentgym.retrieval.base import MAX_QUERY, Hit, RetrieverError
 from agentgym.retrieval.passages import whole
@@ -30,12 +31,21 @@ class HttpRetriever:
     never an empty result that a model would be blamed for.
     """
 
-    def __init__(self, url: str, timeout: float = 30.0, retries: int = 2, cache: int = 4096) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout: float = 30.0,
+        retries: int = 2,
+        cache: int = 4096,
+        *,
+        token: secrets.Secret | None = None,
+    ) -> None:
         """Args:
             url: of the server; `/retrieve` is appended where the path is empty.
             timeout: seconds for one try, from the first byte sent to the last received.
             retries: further tries.
             cache: how many answers are remembered, the latest; 0 for none.
+            token: that the server asks for (`agentgym.secrets.find` reads one).
 
         Raises:
             UsageError: no http address, or a number out of range.
@@ -43,15 +53,16 @@ class HttpRetriever:
         try:
             parsed = httpx.URL(url)
         except httpx.InvalidURL as error:
-            raise UsageError(f"retriever url {url!r}: {error}") from None
+            raise UsageError(f"retriever url {secrets.redact(url)!r}: {error}") from None
         if parsed.scheme not in ("http", "https") or not parsed.host:
-            raise UsageError(f"retriever url {url!r}: must be like http://host:8000/retrieve")
+            raise UsageError(f"retriever url {secrets.redact(url)!r}: must be like http://host:8000/retrieve")
         if not 0 < timeout < float("inf") or retries < 0 or cache < 0:
             raise UsageError(
                 f"retriever: timeout must be above 0, retries and cache from 0 on, not {timeout!r}, {retries!r}, "
                 f"{cache!r}"
             )
         self.url = str(parsed.copy_with(path="/retrieve") if parsed.path in ("", "/") else parsed)
+        self._shown, self._token = secrets.know_url(self.url), token
         self._timeout, self._retries, self._size = timeout, retries, cache
         self._cache: OrderedDict[tuple[str, int], list[Hit]] = OrderedDict()
         self._lock = threading.Lock()
@@ -103,7 +114,9 @@ class HttpRetriever:
                 said = str(error)
                 continue
             if status != 200:
-                said = f"HTTP {status}: {' '.join(text[:300].decode('utf-8', 'replace').split())}"
+                # Taken out before the rest is cut off: of a key that is cut in two, half would stay.
+                shown = secrets.redact(" ".join(text[:10_000].decode("utf-8", "replace").split()))
+                said = f"HTTP {status}: {shown[:300]}"
                 if status != 429 and status < 500:
                     break  # The server understood and refuses: it will again.
                 continue
@@ -111,13 +124,14 @@ class HttpRetriever:
                 return read_answer(json.loads(text), len(queries), most)
             except (ValueError, RecursionError) as error:
                 said = f"the answer is not in the form of /retrieve: {error}"
-        raise RetrieverError(f"{self.url}: {said}"[:1000])
+        raise RetrieverError(secrets.redact(f"{self._shown}: {said}")[:1000])
 
     def _post(self, body: dict[str, Any]) -> tuple[int, bytes]:
         end = time.monotonic() + self._timeout
         with self._lock:
             if self._client is None:
-                self._client = httpx.Client(timeout=self._timeout)
+                headers = {"Authorization": f"Bearer {self._token.reveal()}"} if self._token else {}
+                self._client = httpx.Client(timeout=self._timeout, headers=headers)
             client = self._client
         content = bytearray()
         with client.stream("POST", self.url, json=body) as reply:

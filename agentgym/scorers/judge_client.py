@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import httpx
 
-from agentgym.errors import UsageError
+from agentgym import secrets
 from agentgym.scorers.prompts import Question
 from agentgym.scorers.verdict import BadVerdictError, read
 
@@ -52,15 +51,14 @@ class JudgeClient:
         """Args: as in `Judge`.
 
         Raises:
-            UsageError: the key has characters that no header can carry.
+            UsageError: `api_key_env` is no variable's name, or the key has characters that no header can carry.
         """
         self._model, self._url = model, base_url.rstrip("/")
         self._timeout, self._retries, self._backoff, self._max_tokens = timeout, retries, backoff, max_tokens
         self._extra = dict(extra)
-        self._key = os.environ.get(api_key_env, "").strip()
-        if not self._key.isascii() or not self._key.isprintable():
-            raise UsageError(f"the key in ${api_key_env} has characters that no header can carry")
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        key = secrets.find(env=api_key_env, what="judge's key")
+        headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
+        secrets.know_url(base_url)
         limits = httpx.Limits(max_connections=concurrency)
         self._client = httpx.Client(headers=headers, timeout=timeout, limits=limits)
 
@@ -76,11 +74,12 @@ class JudgeClient:
             try:
                 status, headers, body = self._post(question, attempt)
                 if status == 200:
-                    reply = _content(body)
+                    reply = secrets.hide(_content(body))  # A server may show what it was sent.
                     return Answer(reply, read(reply, question.verdict, question.statements), attempt + 1)
-                reason = f"HTTP {status}: {' '.join(body.decode(errors='replace').split())[:300]}"
+                said = secrets.redact(" ".join(body.decode(errors="replace").split()))  # Before a key is cut in two.
+                reason = f"HTTP {status}: {said[:300]}"
                 if status not in RETRIED:
-                    raise NoVerdictError(self._scrub(reason))
+                    raise NoVerdictError(reason)
                 wait = _asked_for(headers)
             except BadVerdictError as error:
                 reason, wait = f"its reply is no verdict: {error}", 0.0
@@ -90,7 +89,7 @@ class JudgeClient:
                 reason = f"its answer is not a chat completion: {error}"
             if attempt < self._retries:
                 time.sleep(min(self._backoff * 2**attempt if wait is None else wait, MAX_WAIT))
-        raise NoVerdictError(self._scrub(f"{reason} (after {self._retries + 1} tries)"))
+        raise NoVerdictError(secrets.redact(f"{reason} (after {self._retries + 1} tries)"))
 
     def close(self) -> None:
         """Close the connections."""
@@ -120,9 +119,6 @@ class JudgeClient:
                 if time.monotonic() > deadline:
                     raise httpx.ReadTimeout(f"no whole answer within {self._timeout:g} s")
             return reply.status_code, reply.headers, data
-
-    def _scrub(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if self._key else text
 
 
 def _content(body: bytes) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from agentgym.errors import UsageError
+from agentgym.secrets import scrubbed
 
 HERE = Path(__file__).parent
 NAME = "agentgym"
@@ -155,7 +156,8 @@ class Server:
         }
         for name, value in given.items():
             command += [f"--{name}"] if value is True else [] if value is False else [f"--{name}", str(value)]
-        environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "VIRTUAL_ENV")}
+        # Models are local files: no key is needed, and one for its own interface would shut us out.
+        environment = {k: v for k, v in scrubbed(os.environ).items() if k not in ("PYTHONHOME", "VIRTUAL_ENV")}
         environment |= {
             "PYTHONPATH": str(self._folder / "plugin"),
             "VLLM_SERVER_DEV_MODE": "1",  # The interface for new weights; the socket is ours alone.

@@ -145,14 +145,19 @@ def test_what_is_no_server_is_said_plainly() -> None:
 
 @needs_sdk
 @pytest.mark.parametrize("transport", ["stdio", "http"])
-def test_an_environment_is_played_over_mcp_as_it_is_played_here(transport: str) -> None:
+def test_an_environment_is_played_over_mcp_as_it_is_played_here(transport: str, tmp_path: Path) -> None:
     port = free_port()
     with contextlib.ExitStack() as stack:
         if transport == "stdio":
             server = stack.enter_context(McpTools.stdio(sys.executable, *SERVE, "stdio", connect=60.0))
         else:
-            url, _ = stack.enter_context(over_http(*SERVE, "http", "--port", str(port), port=port))
-            server = stack.enter_context(McpTools.http(url, connect=60.0))
+            token = tmp_path / "token"
+            words = (*SERVE, "http", "--port", str(port), "--token-file", str(token))
+            url, _ = stack.enter_context(over_http(*words, port=port))
+            with pytest.raises(EnvCrashedError):
+                McpTools.http(url, connect=60.0)
+            headers = {"Authorization": f"Bearer {token.read_text().strip()}"}
+            server = stack.enter_context(McpTools.http(url, headers=headers, connect=60.0))
         box, env, tasks = server.toolbox(), registry.make(SPEC), registry.tasks(SPEC, "train")
         assert {NEW, SAY, "ask_small"} <= set(box.names)
         assert "no episode" in box.call(ToolCall("ask_small", {"question": "x"})).text

@@ -18,6 +18,7 @@ from agentgym.errors import InfraError, UsageError
 from agentgym.retrieval import Bm25, Corpus, Hit, HttpRetriever, Passage, RetrieverError, write_corpus
 from agentgym.retrieval.server import MAX_BODY, RetrieverServer
 from agentgym.retrieval.wire import read_answer, read_request, write_answer
+from agentgym.secrets import find
 
 TOWNS = [
     Passage("p0", "Ostrel", "Ostrel is a town by the sea.\nIts lighthouse is old."),
@@ -146,7 +147,9 @@ def test_requests_to_nowhere_and_too_large(url):
     host, port = httpx.URL(url).host, httpx.URL(url).port
     for length in (MAX_BODY + 1, "x", "-5", ""):
         with socket.create_connection((host, port)) as connection:
-            connection.sendall(f"POST /retrieve HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+            connection.sendall(
+                f"POST /retrieve HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode()
+            )
             assert connection.recv(100).split()[1] in (b"413", b"411")
 
 
@@ -308,13 +311,17 @@ def test_forms_of_other_servers():
 
 def test_the_command_serves_a_corpus(tmp_path, client):
     write_corpus(tmp_path / "towns.jsonl", TOWNS)
-    words = [sys.executable, "-m", "agentgym.cli", "serve", "retriever", "--corpus", "towns.jsonl", "--port", "0"]
+    words = [sys.executable, "-m", "agentgym.cli", "serve", "retriever", "--corpus", "towns.jsonl", "--port", "0",
+             "--token-file", "token"]  # fmt: skip
     process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                env={**os.environ, "AGENTGYM_CACHE": str(tmp_path / "c")})  # fmt: skip
     try:
         address = process.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/retrieve", address)
-        assert client(address).search(["poet"], 1)[0][0].passage == TOWNS[1]
+        token = find(file=tmp_path / "token")
+        assert client(address, token=token).search(["poet"], 1)[0][0].passage == TOWNS[1]
+        with pytest.raises(RetrieverError, match="401"):
+            client(address).search(["poet"], 1)
     finally:
         process.terminate()
         process.communicate(timeout=30)
@@ -328,6 +335,7 @@ def test_the_command_serves_a_corpus(tmp_path, client):
         (["--corpus", "t.jsonl", "--port", "70000"], "--port"),
         (["--corpus", "t.jsonl", "--index", "dense"], "needs an encoder"),
         (["--corpus", "t.jsonl", "--host", "256.1.1.1"], "cannot listen at"),
+        (["--corpus", "t.jsonl", "--host", "0.0.0.0", "--no-token"], "listens on this machine only"),
     ],
 )
 def test_the_command_says_what_is_wrong(tmp_path, monkeypatch, capsys, words, said):

@@ -218,7 +218,7 @@ def test_a_neutral_score_stands_for_a_missing_verdict_and_is_counted_and_not_kep
 def test_a_refusal_for_good_is_not_tried_again_and_shows_no_key(server, monkeypatch):
     monkeypatch.setenv("JUDGE_KEY", KEY)
     server.script = [(401, f"bad key {KEY}".encode(), {})]
-    with pytest.raises(CreditError, match=r"HTTP 401: bad key \[key\]") as caught:
+    with pytest.raises(CreditError, match=r"HTTP 401: bad key \[secret\]") as caught:
         judged(server, [attempt(turn())], api_key_env="JUDGE_KEY")
     assert KEY not in str(caught.value)
     assert server.keys == [f"Bearer {KEY}"]

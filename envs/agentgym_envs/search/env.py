@@ -11,6 +11,7 @@ import numpy as np
 from agentgym.env import TextEnv
 from agentgym.errors import UnknownNameError, UsageError
 from agentgym.retrieval import Passage
+from agentgym.secrets import find
 from agentgym.tools import guard
 from agentgym.types import Observation, Step, Task
 from agentgym_envs import weighing
@@ -46,6 +47,8 @@ class Search(TextEnv):
         retriever: str = "bm25",
         encoder: str = "",
         timeout: float = 30.0,
+        token_env: str = "",
+        token_file: str = "",
         weights: Mapping[str, Any] | None = None,
     ) -> None:
         """Args:
@@ -58,6 +61,8 @@ class Search(TextEnv):
             retriever: `bm25`, `dense`, `hybrid`, or the address of a server: `http://host:8000/retrieve`.
             encoder: folder of a sentence encoder, for `dense` and `hybrid`.
             timeout: seconds that a server may take.
+            token_env: name of the environment variable that has the server's token.
+            token_file: file that has it.
             weights: of reward components, over the defaults (`rewards.WEIGHTS`).
 
         Raises:
@@ -71,7 +76,7 @@ class Search(TextEnv):
             if type(value) is not int or not low <= value <= high:
                 raise UsageError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
         self._top, self._match, self._form, self._snippet, self._limit = top, MATCHES[match], form, snippet, limit
-        self._finder = sources.Finder(retriever, encoder, timeout)
+        self._finder = sources.Finder(retriever, encoder, timeout, find(token_env, token_file, "retriever's token"))
         self._weights = weighing.weights("search", rewards.WEIGHTS, weights)
 
     def begin(self, task: Task, rng: np.random.Generator) -> Observation:

@@ -15,6 +15,7 @@ from typing import Any, cast
 from agentgym.errors import UsageError
 from agentgym.retrieval import Corpus, HttpRetriever, Retriever
 from agentgym.retrieval.opening import check_name, open_retriever
+from agentgym.secrets import Secret
 from agentgym.types import Task
 from agentgym_envs.search import loaders
 from agentgym_envs.search.corpus import Dataset, Question
@@ -100,10 +101,11 @@ def question_of(task: Task) -> Question:
 class Finder:
     """What an environment searches with: one retriever by name, over whatever corpus a task has."""
 
-    def __init__(self, retriever: str, encoder: str, timeout: float) -> None:
+    def __init__(self, retriever: str, encoder: str, timeout: float, token: Secret | None = None) -> None:
         """Raises: UsageError, if there is no such retriever, or it needs an encoder and has none."""
         self._name, self._encoder = retriever, encoder
-        self._remote = HttpRetriever(retriever, timeout) if retriever.startswith(("http://", "https://")) else None
+        away = retriever.startswith(("http://", "https://"))
+        self._remote = HttpRetriever(retriever, timeout, token=token) if away else None
         if self._remote is None:
             check_name(retriever, encoder)
 

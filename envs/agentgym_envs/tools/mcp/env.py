@@ -13,6 +13,7 @@ that dies, hangs or talks nonsense is an infra error.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ import numpy as np
 
 from agentgym.dialects import ToolCall
 from agentgym.errors import UsageError
+from agentgym.secrets import find
 from agentgym.tools import Show, Tool, ToolError
 from agentgym.tools.toolbox import CAP
 from agentgym.types import Observation, Step, Task
@@ -56,6 +58,9 @@ class Mcp(ToolEnv):
         deadline: float = DEADLINE,
         show: Show = "signatures",
         cap: int = CAP,
+        token_env: str = "",
+        token_file: str = "",
+        pass_env: Sequence[str] = (),
     ) -> None:
         """Make one.
 
@@ -67,9 +72,12 @@ class Mcp(ToolEnv):
             deadline: most seconds of a call; a server that takes longer is an infra error.
             show: as in `ToolEnv`.
             cap: as in `ToolEnv`.
+            token_env: name of the environment variable that has the token of a server at an address.
+            token_file: file that has it.
+            pass_env: names of the environment variables that a server which is started here gets, its keys for example.
 
         Raises:
-            UsageError: a command that cannot be split into words, or a number that cannot be.
+            UsageError: a command that cannot be split into words, a number that cannot be, a variable that is not set.
         """
         if connect <= 0 or deadline <= 0:
             raise UsageError(f"connect and deadline must be above 0, not {connect} and {deadline}")
@@ -79,6 +87,14 @@ class Mcp(ToolEnv):
         self._command = [] if self._address else command(server)
         self._only = None if only is None else tuple(only)
         self._limits: dict[str, Any] = {"connect": connect, "deadline": deadline}
+        token = find(token_env, token_file, "MCP server's token")
+        if self._address and token is not None:
+            self._limits["headers"] = {"Authorization": f"Bearer {token.reveal()}"}
+        unset = [name for name in pass_env if name not in os.environ]
+        if unset:
+            raise UsageError(f"pass_env: the environment variable {unset[0]} is not set")
+        if pass_env and not self._address:
+            self._limits["env"] = {name: os.environ[name] for name in pass_env}
         self._server: Any = None
         self._offered: tuple[Tool, ...] | None = None
 
