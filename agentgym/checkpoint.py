@@ -1,7 +1,8 @@
 """Checkpoints that are complete or absent: safetensors and JSON under a manifest of hashes.
 
 A checkpoint is written under a temporary name, flushed to disk, and renamed; older ones go only after that. Reading
-believes nothing: every byte is hashed before it is used, and a damaged checkpoint gives way to the one before it.
+believes nothing: every byte is hashed before it is used, the manifest must be the very text that would be written for
+what is there, and a damaged checkpoint gives way to the one before it.
 """
 
 # torch and safetensors are typed in part only.
@@ -13,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def save(folder: Path, step: int, tensors: Mapping[str, Tensor], meta: Mapping[s
         The checkpoint's path.
 
     Raises:
-        StoreError: `meta` is not JSON, or the disk refused.
+        StoreError: `meta` is not JSON, or the disk refused; what was saved before is untouched then.
     """
     folder = Path(folder)
     final, temporary = folder / f"step-{step:06d}", folder / f".tmp-step-{step:06d}-{os.getpid()}"
@@ -68,8 +69,8 @@ def save(folder: Path, step: int, tensors: Mapping[str, Tensor], meta: Mapping[s
         temporary.mkdir()
         save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, temporary / "tensors.safetensors")
         (temporary / "meta.json").write_text(text)
-        manifest = {"step": step, "files": {name: _hash(temporary / name) for name in FILES}}
-        (temporary / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        hashes = {name: _hash(temporary / name) for name in FILES}
+        (temporary / "manifest.json").write_text(_manifest(step, hashes))
         for path in (*temporary.iterdir(), temporary):
             _flush(path)
         if final.exists():
@@ -77,29 +78,43 @@ def save(folder: Path, step: int, tensors: Mapping[str, Tensor], meta: Mapping[s
             os.replace(final, folder / f".tmp-step-{step:06d}-old")
         os.replace(temporary, final)
         _flush(folder)
-        for old in _steps(folder)[max(1, keep) :]:
-            shutil.rmtree(old, ignore_errors=True)
-        for stale in folder.glob(".tmp-step-*"):
-            shutil.rmtree(stale, ignore_errors=True)
-    except OSError as error:
+        tidy(folder, keep)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)  # Half a checkpoint fills a disk and serves nobody.
         raise StoreError(f"checkpoint {final} could not be written: {error}") from error
     return final
 
 
-def load_latest(folder: Path) -> Checkpoint | None:
+def tidy(folder: Path, keep: int = 2) -> None:
+    """Remove all but the newest `keep` checkpoints, and what a killed save left; only for who may write there."""
+    for old in [*_steps(folder)[max(1, keep) :], *folder.glob(".tmp-step-*")]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def load_latest(
+    folder: Path, unusable: Callable[[Mapping[str, Any]], str | None] = lambda meta: None
+) -> Checkpoint | None:
     """The newest whole checkpoint, or `None` where there is none.
 
     A damaged one is passed over; `Checkpoint.warnings` then names it, what is wrong with it, and which is used.
 
+    Args:
+        folder: holds the checkpoints of one run.
+        unusable: from a whole checkpoint's `meta`, why it cannot be used all the same; `None` where it can.
+
     Raises:
-        StoreError: there are checkpoints, but not one of them is whole.
+        StoreError: there are checkpoints, but not one of them is whole and usable.
     """
     troubles: list[str] = []
     for path in _steps(Path(folder)):
         try:
             step, tensors, meta = _read(path)
-        except (StoreError, OSError, SafetensorError, ValueError) as error:
+        except (StoreError, OSError, SafetensorError, ValueError, RecursionError) as error:
             troubles.append(f"checkpoint {path.name} is damaged ({error})")
+            continue
+        reason = unusable(meta)
+        if reason is not None:
+            troubles.append(f"checkpoint {path.name} cannot be used: {reason}")
             continue
         return Checkpoint(step, tensors, meta, path, [f"{trouble}; using {path.name} instead" for trouble in troubles])
     if troubles:
@@ -117,17 +132,32 @@ def export(model: Any, tokenizer: Any, folder: Path) -> Path:
 
     Returns:
         The folder.
+
+    Raises:
+        StoreError: the disk refused.
     """
     folder = Path(folder)
     temporary = folder.with_name(f".tmp-{folder.name}-{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    model.save_pretrained(temporary, safe_serialization=True)
-    tokenizer.save_pretrained(temporary)
-    if folder.exists():
-        shutil.rmtree(folder)
-    os.replace(temporary, folder)
+    try:
+        for stale in folder.parent.glob(f".tmp-{folder.name}-*"):  # Of a process that was killed in here.
+            shutil.rmtree(stale, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        model.save_pretrained(temporary, safe_serialization=True)
+        tokenizer.save_pretrained(temporary)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(temporary, folder)
+    except Exception as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not _disk(error):
+            raise
+        raise StoreError(f"the model {folder} could not be written: {error}") from error
     return folder
+
+
+def _disk(error: Exception) -> bool:
+    """Whether it is the disk that refused. Tokenizers in Rust raise a bare `Exception` with the system's words."""
+    return isinstance(error, OSError | SafetensorError) or "os error" in str(error)
 
 
 def _steps(folder: Path) -> list[Path]:
@@ -140,14 +170,19 @@ def _read(path: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
     for name in ("manifest.json", *FILES):
         if not (path / name).is_file():
             raise StoreError(f"{name} is missing")
-    manifest = json.loads((path / "manifest.json").read_text())
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):  # pyright: ignore
-        raise StoreError("manifest.json is not a manifest")
-    for name in FILES:
-        if manifest["files"].get(name) != _hash(path / name):  # pyright: ignore
-            raise StoreError(f"{name} is not what was written: its hash differs")
+    step = int(path.name.removeprefix("step-"))
+    written = (path / "manifest.json").read_bytes()
+    hashes = {name: _hash(path / name) for name in FILES}
+    if written != _manifest(step, hashes).encode():
+        named = [name for name, value in hashes.items() if value.encode() not in written]
+        raise StoreError(f"{' and '.join([*named, 'manifest.json'])}: not what was written, the hashes differ")
     meta = json.loads((path / "meta.json").read_text())
-    return int(path.name.removeprefix("step-")), load_file(path / "tensors.safetensors"), meta
+    return step, load_file(path / "tensors.safetensors"), meta
+
+
+def _manifest(step: int, hashes: Mapping[str, str]) -> str:
+    """The text of `manifest.json`: the one there is for these files."""
+    return json.dumps({"step": step, "files": dict(hashes)}, indent=1)
 
 
 def _hash(path: Path) -> str:

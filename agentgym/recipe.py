@@ -23,6 +23,7 @@ from agentgym.errors import ConfigError, CreditError, UnknownNameError, UsageErr
 from agentgym.optim import LearnerConfig
 from agentgym.scorers import Scorer
 from agentgym.select import Selection
+from agentgym.track import TrackConfig, check_sinks
 
 
 class EnvConfig(Config):
@@ -83,10 +84,13 @@ class RolloutConfig(Config):
 
 
 class WarmstartConfig(Config):
-    """Supervised warm start on the oracle's own trajectories."""
+    """Supervised warm start on the oracle's own trajectories, or on somebody else's."""
 
     tasks: int = Field(default=0, ge=0)
     """Demonstrations, one a training task; 0 leaves the stage out."""
+    demonstrations: str = ""
+    """Run folder whose successful attempts are learnt from instead of the oracle's, `tasks` of them at most: what
+    `agentgym play --save` recorded, say. Turns with a fault are read and not learnt."""
     epochs: int = Field(default=1, ge=1)
     lr: float = Field(default=1e-4, gt=0)
     batch: int = Field(default=8, ge=1)
@@ -180,6 +184,7 @@ class Recipe(Config):
     """Selection modules in order: which tasks, attempts and trajectories take part."""
     trainer: TrainerConfig = TrainerConfig()
     eval: EvalConfig = EvalConfig()
+    track: TrackConfig = TrackConfig()
 
     def pipeline(self) -> Pipeline:
         """The credit pipeline, with its column needs checked.
@@ -263,6 +268,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
     Raises:
         ConfigError: an unknown key, a wrong type, or a file that is not TOML.
         UnknownNameError: an environment, dialect or credit module that does not exist.
+        MissingExtraError: a tracker that is not installed.
         CreditError: a credit module lacks a column that it needs.
     """
     recipe = config.load(Recipe, path, overrides)
@@ -279,9 +285,15 @@ def check_recipe(recipe: Recipe) -> None:
             "is played while the learner steps has no fixed order. Set rollout.schedule = 'eager', or staleness = 0"
         )
     dialects.get(recipe.env.dialect or spec.dialect)
+    check_sinks(recipe.track)
     sampler = recipe.sampler.get("use")
     if isinstance(sampler, str) and ".py:" not in sampler and sampler not in registry.names("policies"):
         raise UnknownNameError("policy", sampler, registry.names("policies"))
     recipe.pipeline()
     for _, module in recipe.open_selection():
         module.check(spec)
+    shown = recipe.warmstart.demonstrations
+    if shown and not recipe.warmstart.tasks:
+        raise ConfigError(f"warmstart.demonstrations = {shown!r}: say how many of them with warmstart.tasks")
+    if shown and not (Path(shown) / "run.json").is_file():
+        raise ConfigError(f"warmstart.demonstrations: {shown} is no run folder")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from agentgym.asynchrony import Flow, Player, Table
 from agentgym.asynchrony.twin import follow, twin
 from agentgym.batch import Packed
 from agentgym.cluster import ClusterLearner, ClusterPolicy, Opened
+from agentgym.credit import TurnTable
 from agentgym.errors import CreditError, StoreError, UsageError
 from agentgym.evaluate import summarise
 from agentgym.host import HostPool
@@ -26,8 +28,9 @@ from agentgym.rollout import Attempt, attempts, collect
 from agentgym.scorers import ScorerContext, Working
 from agentgym.seeding import derive
 from agentgym.select import Selecting, SelectionContext
+from agentgym.select.rebuild import demonstrated, opening
 from agentgym.store import RunFolder
-from agentgym.track import Tracker
+from agentgym.track import Tracker, read_metrics
 from agentgym.types import Task, Trajectory
 
 if TYPE_CHECKING:
@@ -61,7 +64,8 @@ class Session:
             tokens=recipe.limits.tokens,
             seconds=recipe.limits.seconds,
         )
-        self.tracker = Tracker(run.path)
+        config = recipe.model_dump(mode="json", exclude_none=True)
+        self.tracker = Tracker(run.path, track=recipe.track, config=config, note=progress.note)
         self.step = 0
         self.skipped = 0
         self.scorers: list[tuple[str, Working]] = []
@@ -177,7 +181,8 @@ class Session:
         self.policy.close()
         self.learner.close()
         self.hosts.close()
-        self.tracker.close()
+        with suppress(OSError):  # Said when it was written; what a full disk did not take it does not take now.
+            self.tracker.close()
         self.run.close()
 
     def prepare(self) -> None:
@@ -207,12 +212,35 @@ class Session:
         return self.play(todo, label, self.recipe.sampling.temperature)
 
     def demonstrations(self, count: int) -> list[Trajectory]:
-        """The oracle's trajectories on the first `count` training tasks, with tokens to learn from."""
+        """The oracle's trajectories on the first `count` training tasks, with tokens to learn from; or recorded ones.
+
+        Raises:
+            UsageError: there is nothing to learn from in the folder that the recipe names.
+        """
+        if self._demos is None and self.recipe.warmstart.demonstrations:
+            self._demos = self._recorded(Path(self.recipe.warmstart.demonstrations), count)
         if self._demos is None:
             oracle = registry.load("policies", "oracle")(dialect=self.dialect, chat=self.loaded.chat)
             todo = attempts(list(self.tasks[:count]), 1, derive(self.recipe.seed, "demo"), prefix="demo:")
             self._demos = self._collect(todo, "demonstrate", oracle, Sampling())
         return self._demos
+
+    def _recorded(self, folder: Path, count: int) -> list[Trajectory]:
+        """The first successes of another run's log at this environment's tasks, as this model would have said them."""
+        with RunFolder(folder) as other:
+            played = [e.trajectory for e in other.trajectories if e.trajectory.success]
+        known = {task.id: task for task in self.tasks}
+        fitting = [t for t in played if t.env == self.recipe.env.id and t.task_id in known][:count]
+        if not fitting:
+            raise UsageError(
+                f"warmstart.demonstrations: {folder} has {len(played)} successful attempts, none of them at a training "
+                f"task of {self.recipe.env.id} with these options"
+            )
+        said = self.recipe.env.system
+        return [
+            demonstrated(t, opening(known[t.task_id], said, self.dialect), self.loaded.chat, self.dialect)
+            for t in fitting
+        ]
 
     def _show(self, todo: Sequence[Attempt]) -> list[Trajectory]:
         """The oracle's way through tasks, in words only."""
@@ -292,8 +320,9 @@ class Session:
         phase: str,
         iteration: int | None = None,
         advantages: Sequence[np.ndarray[Any, Any] | None] | None = None,
+        columns: Mapping[str, Sequence[np.ndarray[Any, Any] | None]] | None = None,
     ) -> None:
-        """Append trajectories, with the credit each turn got, to the run's log."""
+        """Append trajectories to the run's log, with the credit each turn got and the columns that scorers wrote."""
         for index, trajectory in enumerate(played):
             credit = advantages[index] if advantages is not None else None
             self.run.trajectories.append(
@@ -301,7 +330,14 @@ class Session:
                 phase=phase,
                 iteration=iteration,
                 advantages=None if credit is None else [float(a) for a in credit],
+                columns={name: own.tolist() for name, of in (columns or {}).items() if (own := of[index]) is not None},
             )
+
+    def scored(self, table: TurnTable, count: int) -> dict[str, list[np.ndarray[Any, Any] | None]]:
+        """Numbers that scorers and information gain wrote: by the column's name, those of each trajectory."""
+        names = {"information_gain"}.union(*(scorer.written() for _, scorer in self.recipe.open_scorers()))
+        kept = sorted(name for name in names & set(table.columns) if table[name].dtype.kind == "f")
+        return {name: table.per_trajectory(name, count) for name in kept}
 
     def metrics_of(self, played: Sequence[Trajectory], prefix: str) -> dict[str, float]:
         """Success, score, turns, tokens and endings of a batch of trajectories."""
@@ -311,7 +347,10 @@ class Session:
         """One line of metrics, with what the sampler says of itself."""
         self.step += 1
         own: dict[str, float] = self.policy.metrics() if hasattr(self.policy, "metrics") else {}
-        self.tracker.log(self.step, {**metrics, **own}, stage=stage)
+        try:
+            self.tracker.log(self.step, {**metrics, **own}, stage=stage)
+        except OSError as error:
+            raise StoreError(f"{self.run.metrics} cannot be written: {error}") from error
 
     # Saving ---------------------------------------------------------------------------------------------------------
 
@@ -339,13 +378,15 @@ class Session:
 
     def restore(self) -> int:
         """Go back to the last good checkpoint, or to the start; gives the number of stages that are done."""
-        found = checkpoint.load_latest(self.run.checkpoints)
+        found = checkpoint.load_latest(self.run.checkpoints, self._unusable)
         if found is None:
             self.run.trajectories.cut(0)
             self.tracker.cut(0)
             return 0
         for warning in found.warnings:
             self.progress.note(warning)
+        if not found.warnings:
+            checkpoint.tidy(self.run.checkpoints)  # A kill may have come in the middle of removing an old one.
         if found.meta["base"] != self.loaded.fingerprint:
             raise StoreError(
                 f"{found.path}: the checkpoint continues another base model than {self.recipe.model.ref!r} is now"
@@ -360,6 +401,24 @@ class Session:
         self.run.trajectories.cut(int(found.meta["trajectories_offset"]))
         self.tracker.cut(self.step)
         return int(found.meta["stages_done"])
+
+    def _unusable(self, meta: Mapping[str, Any]) -> str | None:
+        """Why a whole checkpoint cannot be continued from: a log does not reach to where it was made any more."""
+        log, needed = self.run.trajectories, int(meta["trajectories_offset"])
+        if log.offset < needed:
+            return f"{log.path} has {log.offset} whole bytes, and had {needed} when it was made"
+        if not self.run.metrics.exists():
+            return None  # Removed by somebody who wants to go on without.
+        try:
+            last = max((line.step for line in read_metrics(self.run.metrics)), default=0)
+        except StoreError as error:
+            return f"{error}; remove {self.run.metrics} to go on without its lines"
+        if last < int(meta["log_step"]):
+            return (
+                f"{self.run.metrics} has lost lines: it ends at step {last}, not {meta['log_step']}; "
+                "remove it to go on without them"
+            )
+        return None
 
     def _restore_plugins(self, path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
         for kind, there in (("scorers", self.scorers), ("selection", self.selecting)):

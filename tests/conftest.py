@@ -6,6 +6,7 @@ The folder of this file is on the path: no folder in it may have the name of a p
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 from hypothesis import settings
 
@@ -15,3 +16,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 settings.register_profile("agentgym", deadline=None)
 settings.load_profile("agentgym")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What the tests of faults counted: how many of each were survived."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    found = [value for report in reports for name, value in report.user_properties if name == "faults"]
+    if found:
+        terminalreporter.section("faults survived")
+        for line in found:
+            terminalreporter.write_line(str(line))

@@ -2,6 +2,6 @@
 
 from agentgym.host.inline import Host, InlineHost
 from agentgym.host.pool import HostPool, Hosts
-from agentgym.host.process import HostLostError, ProcessHost
+from agentgym.host.process import HostLostError, HostSpentError, ProcessHost
 
-__all__ = ["Host", "HostLostError", "HostPool", "Hosts", "InlineHost", "ProcessHost"]
+__all__ = ["Host", "HostLostError", "HostPool", "HostSpentError", "Hosts", "InlineHost", "ProcessHost"]

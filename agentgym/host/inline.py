@@ -6,6 +6,7 @@ environment costs a function call while one that can hang lives in a process tha
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
@@ -82,6 +83,22 @@ class InlineHost:
             raise
         except (Exception, SystemExit) as error:
             raise EnvCrashedError(f"oracle raised {type_name(error)}") from error
+
+    async def snapshot(self) -> Any:
+        """The environment's state, for `restore`; raises as `step` does, and `UsageError` where there is no such."""
+        return copy.deepcopy(self._kept("snapshot"))  # It may be the live state itself, which changes.
+
+    async def restore(self, snapshot: Any) -> Observation:
+        """Go back to a snapshot of the task that was reset to last; raises as `snapshot` does."""
+        return self._kept("restore", copy.deepcopy(snapshot))
+
+    def _kept(self, operation: str, *values: Any) -> Any:
+        try:
+            return getattr(self._env, operation)(*values)
+        except (UsageError, InfraError):
+            raise
+        except (Exception, SystemExit) as error:
+            raise EnvCrashedError(f"{operation} raised {type_name(error)}") from error
 
     def close(self) -> None:
         """Close the environment; what it raises while closing is of no use to anybody."""

@@ -12,6 +12,7 @@ import asyncio
 import itertools
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -26,6 +27,8 @@ from typing import IO, Any, NamedTuple
 
 from agentgym.errors import EnvCrashedError, EnvTimeoutError, InfraError, UsageError
 from agentgym.host import wire
+from agentgym.host.worker import SPENT
+from agentgym.secrets import named_in, scrubbed
 from agentgym.types import Observation, Step, Task
 
 _BOOT = (
@@ -33,10 +36,17 @@ _BOOT = (
     "from agentgym.host.worker import main; main(int(sys.argv[1]), int(sys.argv[2]))"
 )
 STDERR_KEPT = 4096
+MARK = "AGENTGYM_WORKER"
+"""Environment variable by which all that a worker started is found when it ends."""
 
 
 class HostLostError(EnvCrashedError):
     """The process died through no fault of this environment: a neighbour hung or crashed it."""
+
+
+class HostSpentError(HostLostError):
+    """The process had no memory, descriptors or threads left, and this environment met that first: it, a neighbour or
+    one that was there before took them. Only in a process of its own will it show whose fault it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,7 @@ class Worker:
         """Environments that live here."""
         self.dead: str | None = None
         """Why it is gone, once it is."""
+        self._resets = 0
         self._pending: deque[_Pending] = deque()
         self._frames = wire.Frames()
         self._out = bytearray()
@@ -82,8 +93,12 @@ class Worker:
         # The kernel's parent-death signal follows the *thread* that starts the process: only the main one lives on.
         parent = os.getpid() if threading.current_thread() is threading.main_thread() else 0
         # Hash seeds decide set order in some engines; a fixed one makes environments repeatable across processes.
-        environ = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
+        # Keys are not for environments, but for those that their options name.
+        given = scrubbed(os.environ, named_in(settings.options))
+        environ = {**given, "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
         environ.setdefault("OMP_NUM_THREADS", "1")
+        # What a process starts inherits it, also where it takes another session and another parent.
+        self._mark = environ[MARK] = secrets.token_hex(16)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _BOOT, str(theirs.fileno()), str(parent), json.dumps(sys.path)],
@@ -129,6 +144,7 @@ class Worker:
             data = wire.frame([number, operation, value])
         except (TypeError, ValueError) as error:
             raise UsageError(f"{operation}: {error}") from error
+        self._resets += operation == "reset"
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._send(_Pending(answer, operation, deadline), data)
         return await answer
@@ -199,22 +215,27 @@ class Worker:
             self.kill("")
             return
         try:
-            replies = [wire.to_reply(message) for message in self._frames.feed(data)]
-            if len(replies) > len(self._pending):
-                raise EnvCrashedError("the worker's connection carries garbage")
+            # What was whole before the garbage is an answer still, and the blame is for whom garbage came instead.
+            while messages := self._frames.feed(data):
+                data = b""
+                for message in messages:
+                    self._answered(*wire.to_reply(message))
         except EnvCrashedError as error:
             self.kill(str(error))
+
+    def _answered(self, kind: str, value: Any) -> None:
+        """Give an answer to who waits for it, the first in line."""
+        if not self._pending:
+            raise EnvCrashedError("the worker's connection carries garbage")
+        answer = self._pending.popleft().answer
+        self._since = time.monotonic()
+        self._arm()
+        if answer is None or answer.done() or answer.get_loop() is not self._loop:
             return
-        for kind, value in replies:
-            answer = self._pending.popleft().answer
-            self._since = time.monotonic()
-            self._arm()
-            if answer is None or answer.done() or answer.get_loop() is not self._loop:
-                continue
-            if kind == "ok":
-                answer.set_result(value)
-            else:
-                answer.set_exception(UsageError(value) if kind == "usage" else EnvCrashedError(value))
+        if kind == "ok":
+            answer.set_result(value)
+        else:
+            answer.set_exception(UsageError(value) if kind == "usage" else EnvCrashedError(value))
 
     def _listen(self) -> None:
         """Keep the last of what the process prints: it explains a death."""
@@ -276,7 +297,9 @@ class Worker:
             if answer is None or answer.done() or answer.get_loop() is not self._loop:
                 continue
             error: InfraError = HostLostError(f"lost with its process: {why}")
-            if place == 0:
+            if place == 0 and code == SPENT and self._resets > 1:
+                error = HostSpentError(f"{waiting.operation}: {why}")
+            elif place == 0:
                 error = EnvTimeoutError(why) if timeout else EnvCrashedError(f"{waiting.operation}: {why}")
             answer.set_exception(error)
         self._pending.clear()
@@ -291,6 +314,14 @@ class Worker:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(stray, signal.SIGKILL)
         code = self._process.wait()
+        # Daemons, which nothing else ties to the process. Again, as one may have started another meanwhile.
+        for _ in range(5):
+            left = marked(self._mark)
+            for stray in left:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(stray, signal.SIGKILL)
+            if not left:
+                break
         self._socket.close()
         self._stdout.close()
         return code
@@ -379,6 +410,19 @@ def descendants(pid: int) -> list[int]:
         below += more
         todo += more
     return below
+
+
+def marked(mark: str) -> list[int]:
+    """Process ids of all that began with `AGENTGYM_WORKER` set to `mark` (Linux; elsewhere nothing). A process that
+    starts others with an environment of its own choice can hide them: what is hostile belongs into a sandbox."""
+    wanted, found = f"{MARK}={mark}".encode(), list[int]()
+    with suppress(OSError):
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                with suppress(OSError), open(f"/proc/{name}/environ", "rb") as environ:
+                    if wanted in environ.read().split(b"\0"):
+                        found.append(int(name))
+    return found
 
 
 def _read(decode: Callable[[list[Any]], Any], record: Any) -> Any:

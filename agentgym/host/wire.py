@@ -38,7 +38,7 @@ class Frames:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[Any]:
-        """The messages that `data` completes.
+        """The messages that `data` completes; those before garbage first, and the garbage at the next call.
 
         Raises:
             EnvCrashedError: the stream is not what `frame` writes.
@@ -46,18 +46,19 @@ class Frames:
         self._buffer += data
         found: list[Any] = []
         at = 0
-        while len(self._buffer) - at >= _HEAD.size:
-            (size,) = _HEAD.unpack_from(self._buffer, at)
-            if size > MAX_FRAME:
-                raise EnvCrashedError("the worker's connection carries garbage")
-            end = at + _HEAD.size + size
-            if len(self._buffer) < end:
-                break
-            try:
+        try:
+            while len(self._buffer) - at >= _HEAD.size:
+                (size,) = _HEAD.unpack_from(self._buffer, at)
+                if size > MAX_FRAME:
+                    raise ValueError(f"a frame of {size:,} bytes")
+                end = at + _HEAD.size + size
+                if len(self._buffer) < end:
+                    break
                 found.append(json.loads(self._buffer[at + _HEAD.size : end]))
-            except ValueError as error:
+                at = end
+        except (ValueError, RecursionError) as error:
+            if not found:
                 raise EnvCrashedError(f"the worker's connection carries garbage: {error}") from error
-            at = end
         del self._buffer[:at]
         return found
 

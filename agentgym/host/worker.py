@@ -7,6 +7,7 @@ long as its parent: it leaves when the connection closes, and the kernel kills i
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import resource
 import signal
@@ -20,6 +21,8 @@ from agentgym.errors import InfraError, UsageError
 from agentgym.host import wire
 
 PR_SET_PDEATHSIG = 1
+SPENT = 70
+"""Exit status of a process that has run out of what all in it share: memory, descriptors, threads."""
 
 
 def main(fd: int, parent: int) -> None:
@@ -81,13 +84,16 @@ def _serve(envs: dict[int, Any], settings: dict[str, Any], number: int, operatio
         except InfraError as error:
             return wire.frame(["crash", f"{operation}: {error}"])
         except BaseException as error:
+            if _spent(error):
+                os.write(2, f"{error}\n".encode())
+                os._exit(SPENT)
             return wire.frame(
                 ["crash", f"{operation} raised {type(error).__name__}: {str(error)[:2000]}{_where(error)}"]
             )
     except MemoryError:
         # Nothing in this process can be trusted to work any more.
         os.write(2, b"out of memory\n")
-        os._exit(70)
+        os._exit(SPENT)
 
 
 def _call(envs: dict[int, Any], settings: dict[str, Any], number: int, operation: str, value: Any) -> Any:
@@ -107,6 +113,13 @@ def _call(envs: dict[int, Any], settings: dict[str, Any], number: int, operation
         return None
     task, seed = value
     return wire.from_observation(envs[number].reset(seed=seed, options={"task": wire.to_task(task)})[0])
+
+
+def _spent(error: BaseException) -> bool:
+    """Whether the process has nothing left of something: whoever meets that first need not be who took it."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+    return isinstance(error, RuntimeError) and "can't start new thread" in str(error)
 
 
 def _where(error: BaseException) -> str:

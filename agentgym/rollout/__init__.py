@@ -1,6 +1,6 @@
 """Tasks to trajectories: the asynchronous rollout engine."""
 
-from agentgym.rollout.attempts import Attempt, attempts
+from agentgym.rollout.attempts import Attempt, Prefix, attempts
 from agentgym.rollout.engine import collect, rollout
 
-__all__ = ["Attempt", "attempts", "collect", "rollout"]
+__all__ = ["Attempt", "Prefix", "attempts", "collect", "rollout"]

@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from agentgym.errors import UsageError
 from agentgym.seeding import derive
-from agentgym.types import Task
+from agentgym.types import Observation, Task, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """Turns that an attempt begins with and that nobody is asked for: those of an earlier attempt, as they were."""
+
+    turns: tuple[Turn, ...]
+    """Part of the attempt's trajectory: their rewards count, and so do they themselves where turns are limited."""
+    observation: Observation
+    """What the environment had answered to the last of them: what the next turn sees."""
+    snapshot: Any = None
+    """Of the environment after them, for hosts that restore. Without one their actions are played again, and what the
+    environment answers must be what it answered then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +40,8 @@ class Attempt:
     """Seed of the sampling: turn t is sampled with `derive(seed, t)`."""
     env_seed: int = 0
     """Seed that the environment is reset with."""
+    prefix: Prefix | None = None
+    """Where to begin, if not at the beginning."""
 
 
 def attempts(tasks: Iterable[Task], group_size: int, seed: int, prefix: str = "") -> list[Attempt]:

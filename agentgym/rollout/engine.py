@@ -12,7 +12,7 @@ from typing import Literal
 from agentgym import dialects, registry
 from agentgym.dialects import Dialect
 from agentgym.errors import InfraError, PolicyError, UsageError
-from agentgym.host import Host, HostLostError, HostPool, Hosts
+from agentgym.host import Host, HostLostError, HostPool, Hosts, HostSpentError
 from agentgym.limits import Limits
 from agentgym.policy import Policy, Sampling
 from agentgym.rollout.attempts import Attempt
@@ -168,8 +168,14 @@ def collect(
             on_turn=on_turn,
             on_trajectory=on_trajectory,
         )
-        async with aclosing(episodes):
-            return {trajectory.id: trajectory async for trajectory in episodes}
+        try:
+            async with aclosing(episodes):
+                return {trajectory.id: trajectory async for trajectory in episodes}
+        finally:
+            # A policy with connections cannot close them any more when this loop is gone.
+            disconnect = getattr(policy, "disconnect", None)
+            if disconnect is not None:
+                await disconnect()
 
     found = asyncio.run(gather())
     return [found[attempt.id] for attempt in listed]
@@ -211,7 +217,7 @@ async def _attempt(plan: Plan, attempt: Attempt, rank: int, hosts: Hosts, retrie
         except InfraError as error:
             broken = not isinstance(error, PolicyError)
             if isinstance(error, HostLostError) and not alone:
-                lost += 1
+                lost = ALONE_AFTER if isinstance(error, HostSpentError) else lost + 1
             else:
                 own += 1
                 crashes += broken

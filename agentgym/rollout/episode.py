@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agentgym.dialects import Dialect
-from agentgym.errors import EnvCrashedError, PolicyError
+from agentgym.errors import EnvCrashedError, PolicyError, UsageError
 from agentgym.host import Host
 from agentgym.ledger import Ledger
 from agentgym.limits import Limits
 from agentgym.policy import Policy, Request, Sampling
-from agentgym.rollout.attempts import Attempt
+from agentgym.rollout.attempts import Attempt, Prefix
 from agentgym.rollout.batcher import Desk
 from agentgym.seeding import derive
 from agentgym.types import Completion, Ending, Message, Observation, Step, Task, Trajectory, Turn
@@ -62,8 +62,13 @@ class Episode:
         policy, chat = plan.policy, plan.policy.tokenizer
         deadline = None if plan.limits.seconds is None else self._started + plan.limits.seconds
         self.final = observation = await host.reset(attempt.task, attempt.env_seed)
+        if attempt.prefix is not None:
+            observation = await self._rejoin(host, attempt.prefix, observation)
         messages = (*plan.opening(attempt.task), Message(observation.role, observation.text))
         ledger = self._ledger = None if chat is None else Ledger(chat, messages)
+        if attempt.prefix is not None:
+            messages = self._recall(attempt.prefix, messages)
+            self.final = observation = attempt.prefix.observation
         step: Step | None = None
         while True:
             ending = self._over()
@@ -112,6 +117,38 @@ class Episode:
             messages = (*messages, Message("assistant", completion.text), reply)
             if ledger is not None:
                 ledger.observe((reply,))
+
+    async def _rejoin(self, host: Host, prefix: Prefix, observation: Observation) -> Observation:
+        """Bring the environment to where the prefix ends; gives the observation that the prefix begins with."""
+        seen = [*(turn.observation for turn in prefix.turns), prefix.observation]
+        if prefix.snapshot is not None:
+            restore = getattr(host, "restore", None)
+            if restore is None:
+                raise UsageError(f"{self.attempt.id}: snapshots can be restored by inline hosts only")
+            same_state(await restore(prefix.snapshot), prefix.observation, "the snapshot restored")
+            return seen[0]
+        same_state(observation, seen[0], "the reset")
+        for number, (turn, answer) in enumerate(zip(prefix.turns, seen[1:], strict=True)):
+            if turn.action is None:  # The environment never heard of it.
+                continue
+            now = await host.step(turn.action)
+            if now.terminated or now.truncated:
+                raise EnvCrashedError(f"turn {number} played again ends the episode, which it did not before")
+            same_state(now.observation, answer, f"turn {number} played again")
+        return seen[0]
+
+    def _recall(self, prefix: Prefix, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """The conversation, the ledger and the record with the prefix's turns, tokens as they were sampled."""
+        seen = [*(turn.observation for turn in prefix.turns[1:]), prefix.observation]
+        for turn, answer in zip(prefix.turns, seen, strict=False):
+            reply = Message(answer.role, answer.text)
+            messages = (*messages, Message("assistant", turn.completion.text), reply)
+            if self._ledger is not None:
+                self._ledger.act(turn.completion)
+                self._ledger.observe((reply,))
+            self.turns.append(turn)
+            self._count(turn.completion)
+        return messages
 
     def trajectory(self, ending: Ending, last: Step | None, retries: int, error: str | None = None) -> Trajectory:
         """The record of this episode."""
@@ -162,10 +199,22 @@ class Episode:
             weights_version=completion.version,
         )
         self.turns.append(turn)
-        count = len(completion.tokens or ())
-        self._tokens = max(self._tokens, completion.prompt_tokens) + count
+        self._count(completion)
         if self.plan.on_turn is not None:
             self.plan.on_turn(self.attempt, turn)
+
+    def _count(self, completion: Completion) -> None:
+        self._tokens = max(self._tokens, completion.prompt_tokens) + len(completion.tokens or ())
+
+
+def same_state(now: Observation, then: Observation, what: str) -> None:
+    """See that an environment is where it was.
+
+    Raises:
+        EnvCrashedError: it is somewhere else.
+    """
+    if now.state_key != then.state_key:
+        raise EnvCrashedError(f"{what} leads to another state than before: {now.state_key!r:.200}")
 
 
 def ending_of(step: Step) -> Ending:

@@ -14,7 +14,7 @@ import numpy as np
 from agentgym import dialects
 from agentgym.errors import CreditError
 from agentgym.ledger import CONTEXT, ChatTokenizer, Ledger
-from agentgym.types import Message, Sample, Task, Trajectory
+from agentgym.types import Completion, Message, Sample, Task, Trajectory, Turn
 
 if TYPE_CHECKING:
     from agentgym.models import Loaded
@@ -52,6 +52,39 @@ def samples_under(trajectory: Trajectory, head: Sequence[Message], chat: ChatTok
             raise CreditError(f"trajectory {trajectory.id!r}, turn {number}: played by a policy without a tokenizer")
         ledger.act(turn.completion)
     return () if ledger is None else ledger.samples()
+
+
+def demonstrated(trajectory: Trajectory, head: Sequence[Message], chat: ChatTokenizer, dialect: str) -> Trajectory:
+    """An attempt that somebody else made, as a lesson: with samples in which each good turn is said in a dialect.
+
+    Turns with a fault are in the conversation and are not learnt.
+
+    Args:
+        trajectory: the attempt, by a person or any policy.
+        head: what the conversation begins with.
+        chat: tokenizer of the model that learns.
+        dialect: name of the one that it speaks: what was said in another is said anew.
+    """
+    form = dialects.get(dialect)
+    ledger: Ledger | None = None
+    faulty: set[int] = set()
+    turns: list[Turn] = []
+    for number, turn in enumerate(trajectory.turns):
+        seen = Message(turn.observation.role, turn.observation.text)
+        if ledger is None:
+            ledger = Ledger(chat, (*head, seen))
+        else:
+            ledger.observe((seen,))
+        text = turn.completion.text
+        if turn.action is not None and form.parse(text).action != turn.action:
+            text = form.render(turn.action)
+        if turn.action is None or turn.info.get("fault"):
+            faulty.add(number)
+        ledger.demonstrate(text)
+        turns.append(replace(turn, completion=Completion(text)))
+    samples = () if ledger is None else ledger.samples()
+    kept = tuple(replace(s, turn=tuple(CONTEXT if t in faulty else t for t in s.turn)) for s in samples)
+    return replace(trajectory, turns=tuple(turns), samples=kept)
 
 
 def written(samples: Sequence[Sample]) -> list[list[int]]:

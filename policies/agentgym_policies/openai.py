@@ -11,19 +11,20 @@ calls and results under their ids (`agentgym_policies.openai_tools`).
 from __future__ import annotations
 
 import asyncio
-import os
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import httpx
 
-from agentgym import dialects
+from agentgym import dialects, secrets
 from agentgym.errors import PolicyError, UsageError
 from agentgym.policy import Request
 from agentgym.seeding import derive
 from agentgym.types import Completion
 from agentgym_policies import openai_tools
+from agentgym_policies.openai_wire import Given, asked_for, post
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 MAX_WAIT = 30.0
@@ -58,24 +59,23 @@ class OpenAIPolicy:
         native_tools: bool | None = None,
     ) -> None:
         """Args: `model` the server's name for it; `api_key_env` the environment variable that holds the key, which is
-        sent only to `base_url` and never shown; `timeout` seconds for one try; `retries` further tries; `backoff`
-        seconds before the first of them, doubled each time; `concurrency` requests at once; `extra` more fields of the
-        request body; `dialect` what answers with `tool_calls` are written as, and read by the environment;
-        `native_tools` whether tools are given to the server and calls taken from it, where the environment has tools
-        (`None`: where the dialect is `openai`).
+        sent only to `base_url` and never shown; `timeout` seconds for one try, its last byte included; `retries`
+        further tries; `backoff` seconds before the first of them, doubled each time; `concurrency` requests at once;
+        `extra` more fields of the request body; `dialect` what answers with `tool_calls` are written as, and read by
+        the environment; `native_tools` whether tools are given to the server and calls taken from it, where the
+        environment has tools (`None`: where the dialect is `openai`).
 
         Raises:
-            UsageError: an address or a number that cannot be.
+            UsageError: an address, a number or a variable's name that cannot be.
             UnknownNameError: there is no such dialect.
         """
         if not base_url.startswith(("http://", "https://")):
-            raise UsageError(f"base_url must begin with http:// or https://, not {base_url!r}")
+            raise UsageError(f"base_url must begin with http:// or https://, not {secrets.redact(base_url)!r}")
         if retries < 0 or concurrency < 1 or timeout <= 0:
             raise UsageError("retries must be 0 or more, concurrency at least 1, timeout above 0")
         self.model, self.base_url = model, base_url.rstrip("/")
-        self._key = os.environ.get(api_key_env, "").strip()
-        if not self._key.isascii() or not self._key.isprintable():
-            raise UsageError(f"the key in ${api_key_env} has characters that no header can carry")
+        self._key = secrets.find(env=api_key_env, what="key")
+        self._shown = secrets.know_url(self.base_url)
         self._timeout, self._retries, self._backoff = timeout, retries, backoff
         self._concurrency, self._extra = concurrency, dict(extra or {})
         self._open: tuple[asyncio.AbstractEventLoop, httpx.AsyncClient, asyncio.Semaphore] | None = None
@@ -83,6 +83,7 @@ class OpenAIPolicy:
         self._native = dialect == "openai" if native_tools is None else native_tools
         self._tools: dict[str, list[Mapping[str, Any]]] = {}
         self.retries_made = 0
+        self._given = Given()
         # Asked for until a server says that it does not know them.
         self._wishes: dict[str, Any] = {"logprobs": True, "return_token_ids": True}
 
@@ -110,11 +111,17 @@ class OpenAIPolicy:
                 else:
                     loop.run_until_complete(client.aclose())
 
+    async def disconnect(self) -> None:
+        """Close the connections of the running event loop, before it ends; the next request opens others."""
+        if self._open is not None and self._open[0] is asyncio.get_running_loop():
+            client, self._open = self._open[1], None
+            await client.aclose()
+
     def _client(self) -> tuple[httpx.AsyncClient, asyncio.Semaphore]:
         """The connections of the running event loop; they cannot serve another."""
         loop = asyncio.get_running_loop()
         if self._open is None or self._open[0] is not loop:
-            headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+            headers = {"Authorization": f"Bearer {self._key.reveal()}"} if self._key else {}
             limits = httpx.Limits(max_connections=self._concurrency)
             client = httpx.AsyncClient(headers=headers, timeout=self._timeout, limits=limits)
             self._open = (loop, client, asyncio.Semaphore(self._concurrency))
@@ -125,37 +132,45 @@ class OpenAIPolicy:
         began = time.monotonic()
         if self._native:
             self._learn(request)
-        attempt, reason = 0, ""
+        url, attempt, reason = f"{self.base_url}/chat/completions", 0, ""
         async with gate:
             for attempt in range(self._retries + 1):
-                wait: float | None = None
-                wished = dict(self._wishes)
-                try:
-                    reply = await client.post(f"{self.base_url}/chat/completions", json=self._body(request, wished))
-                    refused = [name for name in wished if reply.status_code in (400, 422) and name in reply.text]
-                    if reply.status_code in RETRIED:
-                        reason, wait = self._refusal(reply), _asked_for(reply)
-                    elif refused:
-                        reason, wait = self._refusal(reply), 0.0
-                        for name in refused:
-                            self._wishes.pop(name, None)
-                    elif reply.is_error:
-                        raise PolicyError(self._refusal(reply))
-                    else:
-                        native = self._dialect if request.trajectory in self._tools else None
-                        return read(reply, self.version, time.monotonic() - began, native)
-                except (httpx.HTTPError, httpx.InvalidURL) as error:
-                    reason = f"{self.base_url}: {type(error).__name__}: {error}".rstrip(": ")
-                except (ValueError, RecursionError) as error:
-                    reason = f"{self.base_url}: the answer is not a chat completion: {error}"
-                if attempt == self._retries or _late(request, time.monotonic()):
-                    break
                 # Jitter from the request's own seed: many clients do not come back at once, and runs repeat.
                 jitter = 0.5 + derive(request.seed, "retry", attempt) / 2**63
-                pause = wait if wait is not None else self._backoff * 2**attempt * jitter
+                pause = self._backoff * 2**attempt * jitter
+                wished = dict(self._wishes)
+                try:
+                    body = self._body(request, wished)
+                    reply, connection = await post(client, url, body, self._timeout, request.sampling.max_tokens)
+                    refused = [name for name in wished if reply.status_code in (400, 422) and name in reply.text]
+                    if reply.status_code in RETRIED:
+                        reason, wait = self._refusal(reply), asked_for(reply)
+                        pause = pause if wait is None else max(wait, self._backoff * jitter)
+                    elif refused:
+                        reason, pause = self._refusal(reply), 0.0
+                        for name in refused:
+                            self._wishes.pop(name, None)
+                    elif not reply.is_success:
+                        raise PolicyError(self._refusal(reply))
+                    else:
+                        answer = reply.json()
+                        if self._given.before(answer):
+                            await connection.aclose()  # All that is still in it answers other requests, too.
+                            raise ValueError("it was given before, to another request")
+                        native = self._dialect if request.trajectory in self._tools else None
+                        return read(answer, self.version, time.monotonic() - began, native)
+                except TimeoutError:
+                    reason = f"{self._shown}: no whole answer within {self._timeout:g} s"
+                except (httpx.HTTPError, httpx.InvalidURL) as error:
+                    reason = f"{self._shown}: {type(error).__name__}: {error}".rstrip(": ")
+                except (ValueError, RecursionError) as error:
+                    reason = f"{self._shown}: the answer is not a chat completion: {error}"
+                pause = min(pause, MAX_WAIT)
+                if attempt == self._retries or _late(request, time.monotonic() + pause):
+                    break
                 self.retries_made += 1
-                await asyncio.sleep(min(pause, MAX_WAIT))
-        raise PolicyError(self._scrub(f"{reason} (after {attempt + 1} tries)"))
+                await asyncio.sleep(pause)
+        raise PolicyError(secrets.redact(f"{reason} (after {attempt + 1} tries)"))
 
     def _learn(self, request: Request) -> None:
         """Which tools there are: environments tell it at the start, and when it changes."""
@@ -192,19 +207,17 @@ class OpenAIPolicy:
         try:
             error: Any = reply.json().get("error", "")
             message = str(error.get("message", error) if isinstance(error, dict) else error)
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             message = reply.text
-        return self._scrub(f"{self.base_url}: HTTP {reply.status_code}: {' '.join(message.split())[:300]}")
-
-    def _scrub(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if self._key else text
+        # Taken out before the rest is cut off: of a key that is cut in two, half would stay.
+        return f"{self._shown}: HTTP {reply.status_code}: {secrets.redact(' '.join(message.split()))[:300]}"
 
 
-def read(reply: httpx.Response, version: int, seconds: float, native: dialects.Dialect | None = None) -> Completion:
+def read(data: Any, version: int, seconds: float, native: dialects.Dialect | None = None) -> Completion:
     """A chat completion as a `Completion`.
 
     Args:
-        reply: the server's answer.
+        data: the server's answer, JSON values.
         version: of the weights.
         seconds: how long it took.
         native: what `tool_calls` are written as; `None` where none were asked for.
@@ -212,7 +225,6 @@ def read(reply: httpx.Response, version: int, seconds: float, native: dialects.D
     Raises:
         ValueError: it is something else.
     """
-    data = reply.json()
     try:
         choice = data["choices"][0]
         message = choice["message"]
@@ -231,28 +243,26 @@ def read(reply: httpx.Response, version: int, seconds: float, native: dialects.D
         tokens = tuple(int(i) for i in ids) if ids else None
         prompt_tokens = int(usage.get("prompt_tokens") or 0)
         cached_tokens = int(details.get("cached_tokens") or 0)
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        written = None if usage.get("completion_tokens") is None else int(usage["completion_tokens"])
+    except (KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
+    if not all(map(math.isfinite, logprobs or ())):
+        raise ValueError("a log-probability is no finite number")
+    if any(not 0 <= number < 2**31 for number in (*(tokens or ()), prompt_tokens, cached_tokens, written or 0)):
+        raise ValueError("a token id or a count of tokens is out of all bounds")
     if tokens is not None and logprobs is not None and len(tokens) != len(logprobs):
         raise ValueError(f"{len(tokens)} token ids come with {len(logprobs)} log-probabilities")
     return Completion(
-        text=text,
+        text=secrets.hide(text),  # A server may show what it was sent.
         tokens=tokens,
         logprobs=logprobs,
         finish="length" if choice.get("finish_reason") == "length" else "stop",
         prompt_tokens=prompt_tokens,
         cached_tokens=cached_tokens,
+        written=written,
         version=version,
         seconds=seconds,
     )
-
-
-def _asked_for(reply: httpx.Response) -> float | None:
-    """Seconds that the server wants us to wait."""
-    try:
-        return max(0.0, float(reply.headers["retry-after"]))
-    except (KeyError, ValueError):
-        return None
 
 
 def _late(request: Request, now: float) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 
@@ -18,6 +20,7 @@ from agentgym.tasks import TaskSet
 from agentgym.types import Observation, Step, Task
 
 HOARD: list[bytearray] = []
+FILES: list[object] = []
 
 
 def hang() -> None:
@@ -65,6 +68,69 @@ def fork() -> None:
     time.sleep(3600)
 
 
+def daemonize(pids: str | None) -> None:
+    """Has a grandchild that nothing ties to this process: another session, another parent."""
+    if os.fork():
+        os.wait()
+        return
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    if pids is not None:
+        with open(pids, "a") as file:
+            file.write(f"{os.getpid()}\n")
+    time.sleep(3600)
+    os._exit(0)
+
+
+def stop() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(3600)
+
+
+def flood() -> None:
+    """Prints and never stops."""
+    while True:
+        os.write(1, b"x" * 65536)
+
+
+def descriptors() -> None:
+    """Opens until there is nothing left to open with."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    while True:
+        FILES.append(open(os.devnull))  # noqa: SIM115
+
+
+def take() -> None:
+    """Takes all descriptors and goes on as if nothing were."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    with suppress(OSError):
+        while True:
+            FILES.append(open(os.devnull))  # noqa: SIM115
+
+
+def need() -> None:
+    """Needs a descriptor, as any environment may."""
+    open(os.devnull).close()
+
+
+def unplug() -> None:
+    """Closes everything, the connection included."""
+    os.closerange(0, 4096)
+    time.sleep(3600)
+
+
+def become() -> None:
+    """Is another program from here on."""
+    os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(3600)"])
+
+
+def threads() -> None:
+    """Leaves threads behind that never end, and goes on."""
+    for _ in range(20):
+        threading.Thread(target=time.sleep, args=(3600,)).start()
+
+
 def hold() -> None:
     """Forks without exec, so that the child inherits every open file, and dies."""
     if os.fork() == 0:
@@ -92,22 +158,29 @@ def unspeakable() -> Step:
 
 WAYS = {
     f.__name__: f
-    for f in (hang, spin, deaf, leave, fail, system_exit, segfault, garbage, fork, hold, leak, forge, unspeakable)
-}
+    for f in (
+        hang, spin, deaf, leave, fail, system_exit, segfault, garbage, fork, hold, leak, forge, unspeakable,
+        stop, flood, descriptors, unplug, become, threads, take, need,
+    )
+}  # fmt: skip
+HARMLESS = frozenset({"garbage", "threads", "take", "need"})
+"""Ways that cost an episode nothing."""
 
 
 class Broken(TextEnv):
     """Counts to `data["length"]`; at `data["at"]` it breaks as `data["break"]` says, if at all.
 
-    With `data["once"]` (a path), it breaks only as long as nothing exists there.
+    With `data["once"]` (a path), it breaks only as long as nothing exists there. With `data["began"]` (a path) it
+    writes there when, by the clock that all processes share, and with `data["daemon"]` (a path) it starts a daemon
+    first, whose process id it writes there.
     """
 
     def begin(self, task: Task, rng: np.random.Generator) -> Observation:
         if task.data.get("break") == "usage":
             raise UsageError("this task is not for this environment")
         self.turn = 0
-        self.task_data = task.data
-        return Observation(self._maybe() or f"0 {int(rng.integers(1000))}", actions=("go", "stop"))
+        self.task_data, self.word = task.data, int(rng.integers(1000))
+        return Observation(self._maybe() or f"0 {self.word}", actions=("go", "stop"))
 
     def act(self, action: str) -> Step:
         self.turn += 1
@@ -116,7 +189,7 @@ class Broken(TextEnv):
             return broken
         if action == "unplug":
             return Step.failure(Observation("dark"))
-        seen = Observation(f"{self.turn} {os.getpid()} {action}", actions=("go", "stop"))
+        seen = Observation(f"{self.turn} {self.word} {action}", actions=("go", "stop"))
         if self.turn >= self.task_data.get("length", 3):
             return Step.success(seen)
         return Step.on(seen, 0.0)
@@ -134,6 +207,11 @@ class Broken(TextEnv):
                 return None
             with open(once, "w"):
                 pass
+        if "began" in data:
+            with open(data["began"], "w") as file:
+                file.write(str(time.monotonic()))
+        if "daemon" in data:
+            daemonize(data["daemon"])
         return WAYS[data["break"]]()
 
 

@@ -23,7 +23,7 @@ KEY = "sk-very-secret-canary"
 
 def answer(text: str = "go north", **more: Any) -> bytes:
     choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop", **more}
-    return json.dumps({"choices": [choice], "usage": {"prompt_tokens": 7}}).encode()
+    return json.dumps({"choices": [choice], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}).encode()
 
 
 class Server(ThreadingHTTPServer):
@@ -116,6 +116,7 @@ def test_a_server_without_token_ids_gives_text(server: Any) -> None:
     (got,), _ = ask(server)
     assert got.text == "go north"
     assert got.tokens is None
+    assert got.written == 2  # What the server counted.
     assert server.keys == [None]
 
 
