@@ -77,6 +77,9 @@ class EnvSpec:
     metrics: str | None = None
     """`"module:function"`, called with the trajectories of an evaluation; gives what it measured, by name, as pairs of
     an attempt's group and its value. `agentgym eval` shows the means with intervals."""
+    kinds: str | None = None
+    """`"module:function"`, called with a task; gives what kind of task it is, as a word or as a table of words by
+    property. `agentgym eval` breaks its numbers down by them. Without it the usual words in a task's data count."""
 
 
 class AnyText(gymnasium.Space[str]):

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Mapping
 from typing import Any, cast
 
 from agentgym.errors import StoreError
+from agentgym.secrets import hidden, hide, redact
 from agentgym.types import Completion, Ending, Observation, Sample, Trajectory, Turn
 
 MARKS = ("$float", "$repr", "$")
+SEAL = len(b',"crc":"01234567"}\n')
 
 
 def to_json(trajectory: Trajectory, tokens: bool = True) -> dict[str, Any]:
@@ -41,7 +44,7 @@ def to_json(trajectory: Trajectory, tokens: bool = True) -> dict[str, Any]:
         "retries": t.retries,
         "seconds": _number(t.seconds),
         "split": t.split,
-        "error": t.error,
+        "error": None if t.error is None else redact(t.error),
         "final": None if t.final is None else _observation(t.final),
         "turns": [_turn(turn) for turn in t.turns],
         "samples": [_sample(s) for s in t.samples] if tokens and t.samples else None,
@@ -81,8 +84,24 @@ def from_json(record: Mapping[str, Any]) -> Trajectory:
 
 
 def dumps(value: Any) -> str:
-    """Compact ASCII JSON of values that `to_json` or `plain` made."""
-    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    """Compact ASCII JSON of values that `to_json` or `plain` made, without the secrets that are known."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    # Looked for in the whole, which is quick; taken out of the texts alone, for digits may stand in numbers, too.
+    if hide(text) == text:
+        return text
+    return json.dumps(hidden(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+
+def seal(text: str) -> bytes:
+    """`{...}` as one line `{...,"crc":"01234567"}` whose checksum covers all that stands before `,"crc"`."""
+    body = text[:-1].encode("ascii")
+    return body + b',"crc":"%08x"}\n' % zlib.crc32(body)
+
+
+def unseal(line: bytes) -> bytes | None:
+    """The JSON of a sealed line, or `None` where it is not exactly what was written."""
+    body, tail = line[:-SEAL], line[-SEAL:]
+    return body + b"}" if tail == b',"crc":"%08x"}\n' % zlib.crc32(body) else None
 
 
 def plain(value: Any) -> Any:
@@ -169,6 +188,7 @@ def _completion(c: Completion) -> dict[str, Any]:
             "cached_tokens": c.cached_tokens,
             "version": c.version,
             "versions": list(c.versions) or None,
+            "written": c.written,
             "seconds": _number(c.seconds),
         }
     )
@@ -186,6 +206,7 @@ def _read_completion(record: Mapping[str, Any]) -> Completion:
         version=record["version"],
         seconds=read_float(record["seconds"]),
         versions=tuple(record.get("versions", ())),
+        written=record.get("written"),
     )
 
 

@@ -132,6 +132,8 @@ class Completion:
     seconds: float = 0.0
     versions: tuple[int, ...] = ()
     """Version that sampled each token, same length as `tokens`; empty where all are of `version`."""
+    written: int | None = None
+    """How many tokens it wrote, where a server counts them and gives no ids."""
 
 
 @dataclass(frozen=True, slots=True)
