@@ -86,7 +86,7 @@ def progress(subject: Subject) -> str:
         if subject.claims(Ability.ORACLE) and "oracle" not in subject.broken:
             for task in subject.tasks:
                 last = 0.0
-                for turn, step in enumerate(_solve(env, task, subject.spec.max_turns)):
+                for turn, step in enumerate(solve(env, task, subject.spec.max_turns)):
                     where = f"task {task.id!r}, turn {turn} of the oracle"
                     now = _progress(step, where)
                     if now < last - 1e-9:
@@ -107,7 +107,7 @@ def _progress(step: Step, where: str) -> float:
     return float(value)
 
 
-def _solve(env: TextEnv, task: Task, most: int) -> list[Step]:
+def solve(env: TextEnv, task: Task, most: int) -> list[Step]:
     """The steps of the oracle."""
     env.reset(seed=0, options={"task": task})
     steps: list[Step] = []
@@ -126,7 +126,7 @@ def oracle(subject: Subject) -> str:
         for task in subject.tasks:
             first = env.reset(seed=0, options={"task": task})[0]
             _asked(env, first, task)
-            steps = _solve(env, task, subject.spec.max_turns)
+            steps = solve(env, task, subject.spec.max_turns)
             if not steps or not steps[-1].info.get("success"):
                 raise Broken(f"task {task.id!r}: the oracle does not solve it in {len(steps)} turns")
             score = score_of(steps)

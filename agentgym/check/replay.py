@@ -18,7 +18,7 @@ from agentgym.types import Observation, Task
 
 
 @contextmanager
-def _global_rng_kept() -> Generator[None]:
+def global_rng_kept() -> Generator[None]:
     """Whatever happens to the global generators in here is undone."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global one is the point
     try:
@@ -28,17 +28,19 @@ def _global_rng_kept() -> Generator[None]:
         np.random.set_state(numpy)  # noqa: NPY002
 
 
-def _seed_globals(seed: int) -> None:
+def seed_globals(seed: int) -> None:
+    """Seed the global generators."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
 
 
-def _globals() -> str:
+def global_states() -> str:
+    """The states of the global generators, to be compared."""
     name, keys, place, *rest = cast(Any, np.random.get_state())  # noqa: NPY002
     return repr((random.getstate(), name, keys.tolist(), place, rest))
 
 
-def _differ(one: Sequence[Point], two: Sequence[Point]) -> str | None:
+def differ(one: Sequence[Point], two: Sequence[Point]) -> str | None:
     """What the first difference is, keys apart."""
     for turn, (a, b) in enumerate(zip(one, two, strict=False)):
         for name, x, y in zip(Point._fields, a.seen(), b.seen(), strict=True):
@@ -51,35 +53,36 @@ def deterministic(subject: Subject) -> str:
     """Two copies show the same, whatever they have played before."""
     episodes = subject.episodes(subject.seeds)
     walks: list[Walk] = []
-    with _global_rng_kept(), subject.env() as one, subject.env() as two:
+    with global_rng_kept(), subject.env() as one, subject.env() as two:
         for task, seed, length in episodes:
-            _seed_globals(0)
+            seed_globals(0)
             walks.append(subject.walk(one, task, seed, length))
         # The other copy plays them in the opposite order, so that what leaks from one episode to the next shows.
         for (task, seed, _), walk in zip(reversed(episodes), reversed(walks), strict=True):
-            _seed_globals(0)
-            wrong = _differ(walk.points, subject.replay(two, task, seed, walk.actions))
+            seed_globals(0)
+            wrong = differ(walk.points, subject.replay(two, task, seed, walk.actions))
             if wrong:
-                raise Broken(f"two copies differ: task {task.id!r}, seed {seed}, {wrong}{_path(walk.actions)}")
+                raise Broken(f"two copies differ: task {task.id!r}, seed {seed}, {wrong}{path_of(walk.actions)}")
     return f"{len(episodes)} seeds, {sum(len(w.actions) for w in walks)} steps, {len(subject.tasks)} tasks"
 
 
-def _path(actions: Sequence[str]) -> str:
+def path_of(actions: Sequence[str]) -> str:
+    """How to get there, as the end of a sentence."""
     return f" (actions {shown(' / '.join(actions), 120)})" if actions else ""
 
 
 def global_rng(subject: Subject) -> str:
     """Global generators are neither read nor moved."""
     episodes = subject.episodes(3 if subject.quick else 10)
-    with _global_rng_kept(), subject.env() as env:
+    with global_rng_kept(), subject.env() as env:
         for task, seed, length in episodes:
-            _seed_globals(1)
-            before = _globals()
+            seed_globals(1)
+            before = global_states()
             walk = subject.walk(env, task, seed, length)
-            if _globals() != before:
+            if global_states() != before:
                 raise Broken(f"task {task.id!r}, seed {seed}: the episode moved a global random generator")
-            _seed_globals(2)
-            if _differ(walk.points, subject.replay(env, task, seed, walk.actions)):
+            seed_globals(2)
+            if differ(walk.points, subject.replay(env, task, seed, walk.actions)):
                 raise Broken(f"task {task.id!r}, seed {seed}: the episode depends on a global random generator")
     return f"{len(episodes)} seeds under two global seeds each"
 
@@ -87,23 +90,23 @@ def global_rng(subject: Subject) -> str:
 def reset(subject: Subject) -> str:
     """A reset in the middle or after the end gives a fresh episode."""
     task = subject.tasks[0]
-    with _global_rng_kept(), subject.env() as fresh, subject.env() as env:
-        _seed_globals(0)
+    with global_rng_kept(), subject.env() as fresh, subject.env() as env:
+        seed_globals(0)
         first = subject.walk(fresh, task, 0, 5)
 
         def wrong() -> str | None:
-            _seed_globals(0)
-            return _differ(first.points, subject.replay(env, task, 0, first.actions))
+            seed_globals(0)
+            return differ(first.points, subject.replay(env, task, 0, first.actions))
 
         # Where two fresh copies differ, that is another rule's business.
         settled = subject.claims(Ability.DETERMINISTIC) and not wrong()
         for seed in range(3 if subject.quick else 10):
             subject.walk(env, subject.tasks[seed % len(subject.tasks)], seed, seed * 3)  # in the middle, or over
             if (found := wrong()) and settled:
-                raise Broken(f"an episode after another is not like a first one: {found}{_path(first.actions)}")
+                raise Broken(f"an episode after another is not like a first one: {found}{path_of(first.actions)}")
         ended = bool(subject.to_the_end(env, task))
         if (found := wrong()) and settled:
-            raise Broken(f"an episode after one that ended is not like a first one: {found}{_path(first.actions)}")
+            raise Broken(f"an episode after one that ended is not like a first one: {found}{path_of(first.actions)}")
     return "in the middle and after the end" if ended else "in the middle; no end was met"
 
 
@@ -138,7 +141,7 @@ def _same_keys(subject: Subject, env: TextEnv, task: Task, walk: Walk) -> None:
         if a.key != b.key:
             raise Broken(
                 f"task {task.id!r}: the same actions lead to the keys {shown(a.key)} and {shown(b.key)}"
-                f"{_path(walk.actions[:turn])}"
+                f"{path_of(walk.actions[:turn])}"
             )
 
 
@@ -176,7 +179,7 @@ def _not_too_fine(subject: Subject, task: Task, walked: list[list[Place]]) -> No
                 if subject.claims(Ability.SNAPSHOT) and a.snapshot == b.snapshot and a.point.key != b.point.key:
                     raise Broken(
                         f"task {task.id!r}: one state (equal snapshots) has the keys {shown(a.point.key)} and "
-                        f"{shown(b.point.key)}{_path(a.actions)}{_path(b.actions)}"
+                        f"{shown(b.point.key)}{path_of(a.actions)}{path_of(b.actions)}"
                     )
     if repeats >= 10 and not shared:
         raise Broken(
@@ -197,7 +200,7 @@ def _not_too_coarse(subject: Subject, envs: tuple[TextEnv, TextEnv], task: Task,
             if subject.claims(Ability.ACTIONS) and set(one.point.actions or ()) != set(place.point.actions or ()):
                 raise Broken(
                     f"task {task.id!r}: the key {shown(place.point.key)} stands for two states with other admissible "
-                    f"actions{_path(one.actions)}{_path(place.actions)}"
+                    f"actions{path_of(one.actions)}{path_of(place.actions)}"
                 )
             if one.actions != place.actions:
                 candidates.append((one, place))
@@ -221,7 +224,7 @@ def _not_too_coarse(subject: Subject, envs: tuple[TextEnv, TextEnv], task: Task,
                 if x != y:
                     raise Broken(
                         f"task {task.id!r}: the key {shown(one.point.key)} stands for two states: {shown(action)} "
-                        f"gives the {name} {shown(x)} and {shown(y)}{_path(one.actions)}{_path(two.actions)}"
+                        f"gives the {name} {shown(x)} and {shown(y)}{path_of(one.actions)}{path_of(two.actions)}"
                     )
             if ended:
                 break
@@ -252,7 +255,7 @@ def snapshot(subject: Subject) -> str:
             other.reset(seed=seed, options={"task": task})
             for copy, state, which in ((env, live, "the same copy"), (other, pickle.loads(kept), "another copy")):  # noqa: S301
                 again = subject.replay(copy, task, seed, after.actions, now=copy.restore(state))
-                wrong = _differ(after.points[1:], again[1:])
+                wrong = differ(after.points[1:], again[1:])
                 if wrong:
-                    raise Broken(f"{where}: restored in {which}, {wrong}{_path(after.actions)}")
+                    raise Broken(f"{where}: restored in {which}, {wrong}{path_of(after.actions)}")
     return f"{taken} snapshots, each restored three times"

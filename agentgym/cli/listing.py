@@ -48,6 +48,7 @@ def list_(kind: Kind | None = None, *, measure: Flag = False, json: Flag = False
         entry["tasks"] = sizes(entry["name"])
         entry["steps_per_second"] = measured(entry["name"]) if measure else declared(entry["name"], entry["entry"])
         entry["steps_per_second_from"] = "measured" if measure else "declared"
+        entry["certified"] = certified(entry["name"])
     others = suites(ask=kind == "suites") if kind in (None, "suites") else []
     for entry in (each for suite in others for each in suite["environments"] or ()):
         entry["steps_per_second"] = declared(entry["id"], entry.pop("entry"))
@@ -57,7 +58,9 @@ def list_(kind: Kind | None = None, *, measure: Flag = False, json: Flag = False
     for name, entries in found.items():
         if name == "envs":
             speed = f"steps/s ({'measured' if measure else 'declared'})"
-            table(["id", "summary", *COLUMNS, speed], [_row(entry, "name", "summary") for entry in entries], title=name)
+            # Splits share a column: eight do not fit into 80 characters.
+            columns = ["id", "summary", "train / heldout", "abilities", speed, "certified"]
+            table(columns, [_env_row(entry) for entry in entries], title=name)
         else:
             table(["name", "summary"], [[str(e["name"]), str(e["summary"])] for e in entries], title=name)
     if kind == "suites":
@@ -84,6 +87,26 @@ def _row(entry: dict[str, Any], *first: str) -> list[str]:
         " ".join(entry.get("abilities", ())),
         "-" if speed is None else f"{speed:,.0f}",
     ]
+
+
+def _env_row(entry: dict[str, Any]) -> list[str]:
+    name, summary, train, heldout, *rest = _row(entry, "name", "summary")
+    return [name, summary, f"{train} / {heldout}", *rest, _certified(entry["certified"])]
+
+
+def certified(env: str) -> dict[str, Any]:
+    """Whether there is a certificate that speaks of the environment as it is: `state`, `date`, `path`."""
+    from agentgym import registry
+    from agentgym.certify.store import status
+
+    try:
+        return status(registry.spec(env))
+    except Exception:  # Whatever a stranger's plug-in raises, it may hide no other.
+        return {"state": "no"}
+
+
+def _certified(found: dict[str, Any]) -> str:
+    return f"yes {found['date']}" if found["state"] == "yes" else str(found["state"])
 
 
 def sizes(env: str) -> dict[str, int | None]:

@@ -228,6 +228,17 @@ def test_many_ways_to_decline(message):
     assert declines(message)
 
 
+def test_giving_the_instructions_back_declines_nothing():
+    task = next(t for t in tasks("train")[:100] if t.data["gone"])
+    first = task.prompt.split(". ")[-2] + "."
+    env = make(SPEC)
+    for said in (task.prompt, f"I did it. {task.prompt} Done!", first, task.prompt.replace(". ", ".\n")):
+        env.reset(seed=0, options={"task": task})
+        assert not env.step(said).info["success"], said
+    env.reset(seed=0, options={"task": task})
+    assert env.step("I am afraid I cannot do that.").info["success"]
+
+
 @pytest.mark.parametrize(
     ("message", "answer", "right"),
     [

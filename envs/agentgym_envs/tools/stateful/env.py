@@ -54,7 +54,8 @@ class Stateful(ToolEnv):
     def fulfilled(self, message: str) -> bool:
         """Whether nothing is left to do, nothing else was done, and the message says what it should."""
         answer = self.user_turn.answer
-        said = declines(message) if self._gone else answer is None or says(message, str(answer))
+        told = self.task.prompt if self.task is not None else ""
+        said = declines(message, told) if self._gone else answer is None or says(message, str(answer))
         return said and self._view() == self._want
 
     def scores(self, won: bool) -> dict[str, float]:

@@ -70,10 +70,16 @@ def says(message: str, answer: str) -> bool:
     return {found[0] for found in kind.finditer(plain)} == {answer.lower()}
 
 
-def declines(message: str) -> bool:
-    """Whether a message says that something cannot be done.
+def declines(message: str, told: str = "") -> bool:
+    """Whether a message says that something cannot be done, in words of its own: sentences of what the model was `told`
+    (to say that it cannot) say nothing.
 
     >>> declines("Sorry, I can't do that."), declines("Done."), declines("There is no tool for it.")
     (True, False, True)
+    >>> declines("Say it if you cannot.", "Be brief. Say it if you cannot.")
+    False
     """
+    for sentence in re.split(r"(?<=[.!?])\s+", told):
+        if sentence:
+            message = message.replace(sentence, " ")
     return DECLINING.search(message) is not None
