@@ -13,15 +13,17 @@ import platform
 import shutil
 import sys
 import time
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from agentgym import __version__
 from agentgym.errors import StoreError, UnknownNameError, UsageError
-from agentgym.records import dumps, from_json, plain, read_float, to_json
+from agentgym.log_index import IndexWriter
+from agentgym.records import dumps, from_json, plain, read_float, seal, to_json, unseal
+from agentgym.secrets import redact_words
 from agentgym.track import read_metrics
 from agentgym.types import Trajectory
 
@@ -29,8 +31,6 @@ __all__ = ["FORMAT", "Entry", "RunFolder", "TrajectoryLog", "from_json", "to_jso
 
 FORMAT = 1
 """Version of the folder's layout and of the log's lines."""
-
-SEAL = len(b',"crc":"01234567"}\n')
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class Entry:
     """Of the trainer, for `train`."""
     advantages: tuple[float, ...] | None
     """The credit each turn got, where it was trained on."""
+    columns: Mapping[str, tuple[float, ...]] | None = None
+    """What scorers said of each turn while it trained, by the column's name."""
 
 
 class TrajectoryLog:
@@ -62,6 +64,7 @@ class TrajectoryLog:
         self.warnings: list[str] = []
         self._file: IO[bytes] | None = None
         self._unsynced = False
+        self._index = IndexWriter(self.path)
 
     def append(
         self,
@@ -70,6 +73,7 @@ class TrajectoryLog:
         phase: str = "train",
         iteration: int | None = None,
         advantages: Sequence[float] | None = None,
+        columns: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         """Write one trajectory; a kill of this process right after loses nothing.
 
@@ -81,15 +85,22 @@ class TrajectoryLog:
             record["iteration"] = iteration
         if advantages is not None:
             record["advantages"] = plain([float(a) for a in advantages])
+        if columns:
+            record["columns"] = {name: plain([float(v) for v in values]) for name, values in columns.items()}
         record |= to_json(trajectory, self.tokens)
-        self._write(_seal(dumps(record)))
+        start, line = self._writer().tell(), seal(dumps(record))
+        self._write(line)
+        self._index.add(start, line, record)
 
     @property
     def offset(self) -> int:
         """Bytes in the log, all on disk: what a checkpoint stores and `cut` takes."""
         file = self._writer()
         if self._unsynced:
-            os.fsync(file.fileno())
+            try:
+                os.fsync(file.fileno())
+            except OSError as error:
+                raise StoreError(f"{self.path}: cannot be written: {error}") from error
             self._unsynced = False
         return file.tell()
 
@@ -111,11 +122,12 @@ class TrajectoryLog:
         file.truncate(offset)
         file.seek(offset)
         self._unsynced = True
+        self._index.open(offset)
 
     def __iter__(self) -> Iterator[Entry]:
         """The whole entries in order, one at a time; damaged ones are passed over and noted in `warnings`."""
         for start, line in self._lines():
-            body = _unseal(line)
+            body = unseal(line)
             if body is None:
                 # A last line without its end may be one that another process is still writing.
                 self._warn(f"{self.path}: the record at byte {start} is damaged or half written: passed over")
@@ -123,13 +135,15 @@ class TrajectoryLog:
             record: dict[str, Any] = json.loads(body)
             marks = record.get("advantages")
             advantages = None if marks is None else tuple(read_float(a) for a in marks)
-            yield Entry(from_json(record), record["phase"], record.get("iteration"), advantages)
+            columns = {name: tuple(map(read_float, values)) for name, values in record.get("columns", {}).items()}
+            yield Entry(from_json(record), record["phase"], record.get("iteration"), advantages, columns or None)
 
     def close(self) -> None:
         """Stop writing; may be called twice."""
         if self._file is not None:
             self._file.close()
             self._file = None
+        self._index.close()
 
     def __enter__(self) -> TrajectoryLog:
         return self
@@ -151,23 +165,29 @@ class TrajectoryLog:
             good = size = 0
             for start, line in self._lines():
                 size = start + len(line)
-                if _unseal(line) is not None:
+                if unseal(line) is not None:
                     good = size
             if size > good:
                 self._warn(f"{self.path}: the last {size - good} bytes are a torn record: cut off")
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("r+b" if self.path.exists() else "w+b")
+            # Unbuffered: what a full disk did not take must not wait in a buffer and fail again at the end.
+            self._file = self.path.open("r+b" if self.path.exists() else "w+b", buffering=0)
             self._file.truncate(good)
             self._file.seek(good)
+            self._index.open(good)
         return self._file
 
     def _write(self, line: bytes) -> None:
         file = self._writer()
+        start, rest = file.tell(), memoryview(line)
+        self._unsynced = True
         try:
-            self._unsynced = True
-            file.write(line)
-            file.flush()
+            while rest:  # A disk that is nearly full takes a part.
+                rest = rest[file.write(rest) :]
         except OSError as error:
+            with suppress(OSError):
+                file.truncate(start)
+                file.seek(start)
             raise StoreError(f"{self.path}: cannot be written: {error}") from error
 
     def _warn(self, text: str) -> None:
@@ -217,15 +237,15 @@ class RunFolder:
 
         Raises:
             UsageError: the name is no plain folder name, or it is taken.
+            StoreError: the disk refused.
         """
         if not name or name != Path(name).name or name.startswith("."):
             raise UsageError(f"a run's name is one plain folder name, not {name!r}")
         root = Path(root)
-        root.mkdir(parents=True, exist_ok=True)
         fresh = root / f".new-{name}-{os.getpid()}"
         shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir()
         try:
+            fresh.mkdir(parents=True)
             (fresh / "config.toml").write_text(config_text, encoding="utf-8")
             (fresh / "run.json").write_text(json.dumps(_new_meta(name), indent=1) + "\n")
             (fresh / "checkpoints").mkdir()
@@ -238,6 +258,8 @@ class RunFolder:
                     )
                 number += 1
                 target = root / f"{name}-{number}"
+        except OSError as error:
+            raise StoreError(f"{root / name} cannot be made: {error}") from error
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
         return cls(target, write=True)
@@ -319,7 +341,7 @@ def _new_meta(name: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": sys.argv,
+        "command": redact_words(sys.argv),
     }
 
 
@@ -337,15 +359,3 @@ def _read_meta(path: Path) -> dict[str, Any]:
             f"It was written by agentgym {meta.get('agentgym', '?')}"
         )
     return meta
-
-
-def _seal(text: str) -> bytes:
-    """`{...}` as one line `{...,"crc":"01234567"}` whose checksum covers all that stands before `,"crc"`."""
-    body = text[:-1].encode("ascii")
-    return body + b',"crc":"%08x"}\n' % zlib.crc32(body)
-
-
-def _unseal(line: bytes) -> bytes | None:
-    """The JSON of a sealed line, or `None` where it is not exactly what was written."""
-    body, tail = line[:-SEAL], line[-SEAL:]
-    return body + b"}" if tail == b',"crc":"%08x"}\n' % zlib.crc32(body) else None

@@ -1,4 +1,4 @@
-"""`agentgym train`, `resume` and `report`."""
+"""`agentgym train` and `resume`."""
 
 from __future__ import annotations
 
@@ -71,6 +71,8 @@ def train(
 def resume(run: Path, /, *, json: Flag = False) -> int:
     """Continue a run from its last checkpoint: it comes to the same bits as if it had not been stopped.
 
+    An evaluation that was saved goes on with the attempts that it has not played.
+
     Args:
         run: the run's folder.
         json: print JSON.
@@ -78,6 +80,10 @@ def resume(run: Path, /, *, json: Flag = False) -> int:
     from agentgym.recipe import load_recipe
     from agentgym.store import RunFolder
 
+    if (run / "evaluation.json").exists():
+        from agentgym.cli.evaluating import resume_evaluation
+
+        return resume_evaluation(run, json)
     folder = RunFolder(run, write=True)
     try:
         loaded = load_recipe(folder.config_path)
@@ -85,27 +91,6 @@ def resume(run: Path, /, *, json: Flag = False) -> int:
         folder.close()
         raise
     return _train(loaded, folder, json)
-
-
-def report(
-    run: Path, /, *, output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None, limit: int = 400
-) -> int:
-    """Write one self-contained page: learning curves, and trajectories to step through.
-
-    Args:
-        run: the run's folder; it may still be running.
-        output: where to write; report.html in the run's folder if not given.
-        limit: most trajectories on the page.
-    """
-    from agentgym.report import write_report
-    from agentgym.store import RunFolder
-
-    with RunFolder(run) as folder:
-        path = write_report(folder, output, limit)
-        for warning in folder.trajectories.warnings:
-            say(f"warning: {warning}")
-    print(path)
-    return 0
 
 
 def _train(recipe: Recipe, run: RunFolder, json: bool) -> int:
