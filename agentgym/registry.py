@@ -117,6 +117,7 @@ def missing_module(what: str, error: ModuleNotFoundError, extra: str | None = No
     by_module = {
         **dict.fromkeys(("torch", "transformers", "gguf"), "train"),
         **dict.fromkeys(("bm25s", "Stemmer", "rapidfuzz"), "webshop"),
+        **dict.fromkeys(("starlette", "uvicorn", "textual"), "view"),
         **{name: name for name in ("textworld", "trl", "ray")},
     }
     known = extra or by_module.get(root)

@@ -131,7 +131,8 @@ def train_stage(s: Session, i: int) -> None:
         played = module.extend(played, lambda todo: s.play_more(todo, f"play {i + 1}/{cfg.iterations}"), i)
     table = credit_stage(s, played)
     advantages = table.per_trajectory("advantage", len(played))
-    s.record(played, phase="train", iteration=i, advantages=advantages)
+    scored = s.scored(table, len(played))
+    s.record(played, phase="train", iteration=i, advantages=advantages, columns=scored)
 
     training: dict[str, list[TrainSequence]] = {}
     for trajectory, advantage in zip(played, advantages, strict=True):

@@ -9,23 +9,31 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from types import TracebackType
 
 from cyclopts import App, CycloptsError
 
 from agentgym import __version__
 from agentgym.cli import (
+    certifying,
+    comparing,
     credit,
+    deciding,
     doctor_sandbox,
     evaluating,
     exploring,
     lab,
     listing,
     machine,
+    playing,
+    rescoring,
     serving,
     starting,
     training,
+    viewing,
 )
 from agentgym.errors import AgentgymError, MissingExtraError, UsageError
+from agentgym.secrets import RedactingFormatter, know_words, redact
 
 EPILOGUE = "Examples:\n\n    agentgym list\n\n    agentgym train recipes/quickstart.toml\n\n    agentgym COMMAND --help"
 
@@ -49,9 +57,14 @@ app.command(
     sort_key=1,
 )
 app.command(starting.init, help_epilogue=_example("agentgym init number-hunt"), sort_key=1)
+app.command(
+    certifying.certify,
+    help_epilogue=_example("agentgym certify keydoor-v0 --quick", "agentgym certify ./my_env.py:SPEC --out cert.json"),
+    sort_key=2,
+)
 app.command(exploring.check, help_epilogue=_example("agentgym check keydoor-v0 --quick"), sort_key=2)
 app.command(
-    exploring.play,
+    playing.play,
     help_epilogue=_example("agentgym play textworld-coin-v0", "agentgym play keydoor-v0 --policy oracle"),
     sort_key=3,
 )
@@ -61,6 +74,27 @@ app.command(
     help_epilogue=_example(
         "agentgym eval textworld-coin-v0 --policy random --tasks 20",
         "agentgym eval keydoor-v0 --policy transformers --model runs/keydoor/model --attempts 4",
+        "agentgym eval keydoor-v0 --policy oracle --policy random --save runs/baselines",
+    ),
+    sort_key=4,
+)
+app.command(
+    comparing.compare,
+    help_epilogue=_example(
+        "agentgym compare runs/baselines:oracle runs/baselines:random", "agentgym compare runs/old runs/new --json"
+    ),
+    sort_key=4,
+)
+app.command(
+    rescoring.rescore,
+    help_epilogue=_example("agentgym rescore runs/baselines", "agentgym rescore runs/quickstart --phase train"),
+    sort_key=4,
+)
+app.command(
+    deciding.decide,
+    help_epilogue=_example(
+        "agentgym decide runs/quickstart --k 8",
+        "agentgym decide runs/oracles 0 --policy noisy-oracle --budget 200",
     ),
     sort_key=4,
 )
@@ -72,7 +106,20 @@ app.command(
     sort_key=5,
 )
 app.command(training.resume, help_epilogue=_example("agentgym resume runs/quickstart"), sort_key=6)
-app.command(training.report, help_epilogue=_example("agentgym report runs/quickstart"), sort_key=7)
+app.command(
+    viewing.view,
+    help_epilogue=_example(
+        "agentgym view runs/quickstart",
+        "agentgym view runs/keydoor-seed0 runs/keydoor-seed1 --open",
+        "agentgym view runs/quickstart --terminal",
+    ),
+    sort_key=7,
+)
+app.command(
+    viewing.report,
+    help_epilogue=_example("agentgym report runs/quickstart", "agentgym report runs/a runs/b --out both.html"),
+    sort_key=7,
+)
 app.command(
     credit.credit,
     help_epilogue=_example(
@@ -115,6 +162,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+    know_words(words)
+    if argv is None:
+        _keep_secrets()
     try:
         code = app(words, exit_on_error=False, print_error=False)
         return code if isinstance(code, int) else 0
@@ -139,10 +189,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _keep_secrets() -> None:
+    """In a process of our own, neither logs nor the traceback of a bug show keys."""
+    import logging
+    import traceback
+
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(RedactingFormatter("%(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        print(redact("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
+
+    sys.excepthook = hook
+
+
 def _fail(message: str, code: int) -> int:
     from agentgym.cli.show import safe
 
-    line = " ".join(safe(message).split("\n"))
+    line = " ".join(safe(redact(message)).split("\n"))
     print(f"error: {line}", file=sys.stderr)
     return code
 

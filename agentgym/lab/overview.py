@@ -22,11 +22,15 @@ What does a credit module do to the gradient? In a real task nobody can say, bec
 In the lab's worlds it is known: they are so small that all trajectories can be written down with their probabilities,
 and the policy is a softmax with one logit for each state and action. The true gradient is
 
-    g = sum over trajectories of P(trajectory) * outcome * grad log P(trajectory)
+```text
+g = sum over trajectories of P(trajectory) * outcome * grad log P(trajectory)
+```
 
 and a group of N attempts estimates it by
 
-    1/N * sum over the group's turns of advantage * grad log pi(action | state).
+```text
+1/N * sum over the group's turns of advantage * grad log pi(action | state).
+```
 
 Groups are enumerated where there are at most {MOST_EXACT:,} of them (numbers without an error are exact), else drawn,
 the same ones for all modules. Pipelines with statistics of the batch (`reinforce++`, `entropy-modulated`) see all

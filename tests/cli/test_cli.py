@@ -23,7 +23,21 @@ from agentgym.cli.show import safe
 from agentgym.report import read_data
 from agentgym.store import RunFolder
 
-COMMANDS = ["list", "init", "check", "play", "eval", "train", "resume", "report", "credit", "lab", "serve", "doctor"]
+COMMANDS = [
+    "list",
+    "init",
+    "check",
+    "play",
+    "eval",
+    "train",
+    "resume",
+    "report",
+    "view",
+    "credit",
+    "lab",
+    "serve",
+    "doctor",
+]
 RECIPES = Path(__file__).parents[2] / "recipes"
 TINY = """
 name = "tiny"
@@ -189,7 +203,7 @@ def test_eval_shows_progress_and_saves(capsys: pytest.CaptureFixture[str], tmp_p
     assert {entry.phase for entry in entries} == {"eval:noisy-oracle"}
     assert main(["report", str(folder)]) == 0
     page = Path(capsys.readouterr().out.strip())
-    assert read_data(page.read_text("utf-8"))["total"] == 12
+    assert read_data(page.read_text("utf-8"))["runs"]["runs"][0]["total"] == 12
     assert main([*words, "--save", str(folder)]) == 2
     assert "exists already" in capsys.readouterr().err
 
@@ -265,15 +279,16 @@ def test_train_report_and_resume(tmp_path: Path, capfd: pytest.CaptureFixture[st
     for name in ("untrained", "warm", "trained"):
         assert name in shown.out
     data = read_data((root / "tiny" / "report.html").read_text("utf-8"))
-    assert {t["phase"] for t in data["trajectories"]} == {
+    assert {row["phase"] for row in data["rows"]["0"]} == {
         "eval:untrained",
         "eval:warm",
         "eval:trained",
         "demo",
         "train",
     }
-    assert data["total"] == 4 * 3 + 4 + 4
-    assert "lr = 0.001" in data["config"]
+    (about,) = data["runs"]["runs"]
+    assert about["total"] == 4 * 3 + 4 + 4
+    assert "lr = 0.001" in about["config"]
     assert main(["train", str(recipe), "--root", str(root), "--dry-run", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["minutes_last_time"] is not None
     assert main(["resume", str(root / "tiny"), "--json"]) == 0

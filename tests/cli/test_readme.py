@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import types
 from pathlib import Path
 
+import httpx
 import pytest
 
 from agentgym.errors import NoSandboxError
@@ -25,6 +27,8 @@ SMALLER = {
     "agentgym eval swe-mutants-v0": "--tasks 2",
 }
 """What is added to a command to make it small; the last mention of an option counts."""
+SERVED = ("agentgym view",)
+"""Commands that serve until they are interrupted."""
 ISOLATED = ("agentgym eval swe-mutants-v0", "agentgym doctor sandbox")
 """Commands that need docker or bubblewrap."""
 
@@ -75,6 +79,21 @@ def run(command: str, folder: Path) -> None:
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
+def serve(command: str, folder: Path) -> None:
+    """Start it, load the page that it names, interrupt it."""
+    words = [sys.executable, "-m", "agentgym.cli", *small(command)[1:]]
+    with subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as served:
+        try:
+            assert served.stdout is not None
+            address = served.stdout.readline().partition("#")[0]
+            assert address.startswith("http://127.0.0.1:"), command
+            assert "<title>" in httpx.get(address).text
+            served.send_signal(signal.SIGINT)
+            assert served.wait(60) == 0
+        finally:
+            served.kill()
+
+
 @pytest.mark.timeout(280)
 def test_commands_run_in_the_order_of_the_readme(tmp_path: Path) -> None:
     (tmp_path / "recipes").symlink_to(ROOT / "recipes")
@@ -82,7 +101,9 @@ def test_commands_run_in_the_order_of_the_readme(tmp_path: Path) -> None:
     todo = [commands()[0].partition("&& ")[2], *commands()[2:]]
     assert len(todo) >= 8
     for command in todo:
-        if not command.startswith(ISOLATED):
+        if command.startswith(SERVED):
+            serve(command, tmp_path)
+        elif not command.startswith(ISOLATED):
             run(command, tmp_path)
     assert (tmp_path / "runs" / "keydoor" / "report.html").exists()
 
