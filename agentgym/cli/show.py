@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # bidirectional controls would let text pretend to be other text.
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
+WHOLE = 24
+"""Characters of a row's name that are kept in one line where the terminal has three times as many."""
+
 
 def safe(text: str) -> str:
     """Text that a terminal shows and does not obey.
@@ -53,9 +56,16 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | No
     from rich.text import Text
 
     shown = Table(*columns, title=title, box=box.SIMPLE_HEAD, title_justify="left", show_header=any(columns))
+    console = Console(highlight=False, markup=False, emoji=False)
+    rows = list(rows)
+    for column in shown.columns:
+        column.overflow = "fold"
+    if rows and shown.columns and console.width >= 3 * WHOLE:
+        # What a row is called stays in one piece, so that it can be found and copied.
+        shown.columns[0].no_wrap = max(len(row[0]) for row in rows) <= WHOLE
     for row in rows:
         shown.add_row(*(Text(safe(cell), overflow="fold") for cell in row))
-    Console(highlight=False, markup=False, emoji=False).print(shown)
+    console.print(shown)
 
 
 def pairs(rows: Iterable[tuple[str, str]], title: str | None = None) -> None:

@@ -1,8 +1,7 @@
 """One browser and one server for all tests of the page; a page that complains fails its test.
 
-The browser's driver keeps an event loop running in the main thread for as long as it is open: it closes with the last
-test of this folder, which one worker runs in one go (`xdist_group`), and nothing here calls `asyncio.run` outside a
-thread.
+The browser's driver keeps an event loop running in the main thread for as long as it is open, and no other test could
+start one meanwhile: it closes with the last test of each module.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Chromium, or a skip that says what is missing."""
     api = pytest.importorskip("playwright.sync_api", reason="the page's tests need playwright: pip install playwright")
@@ -41,7 +40,7 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two seeds of one recipe."""
     from page_cases import make_run
@@ -50,7 +49,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [make_run(root, f"cases-{seed}", seed) for seed in (0, 1)]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def serve() -> Iterator[Callable[..., Any]]:
     """Serve runs; all servers end with the tests."""
     from agentgym.view.data import open_runs
@@ -68,7 +67,7 @@ def serve() -> Iterator[Callable[..., Any]]:
         viewer.__exit__(None, None, None)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def viewer(serve: Callable[..., Any], runs: list[Path]) -> Any:
     return serve(*runs)
 
