@@ -5,6 +5,7 @@ The folder of this file is on the path: no folder in it may have the name of a p
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import Any
 
@@ -14,7 +15,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts background jobs with interrupts ignored, which every child would inherit. Tests send them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("agentgym", deadline=None)
+# The same examples each time where a change is judged; new ones everywhere else.
+settings.register_profile("agentgym", deadline=None, derandomize="AGENTGYM_SAME_EXAMPLES" in os.environ)
 settings.load_profile("agentgym")
 
 

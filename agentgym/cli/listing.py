@@ -57,7 +57,7 @@ def list_(kind: Kind | None = None, *, measure: Flag = False, json: Flag = False
         return 0
     for name, entries in found.items():
         if name == "envs":
-            speed = f"steps/s ({'measured' if measure else 'declared'})"
+            speed = f"{'measured' if measure else 'declared'} steps/s"
             # Splits share a column: eight do not fit into 80 characters.
             columns = ["id", "summary", "train / heldout", "abilities", speed, "certified"]
             table(columns, [_env_row(entry) for entry in entries], title=name)
@@ -67,7 +67,7 @@ def list_(kind: Kind | None = None, *, measure: Flag = False, json: Flag = False
         for suite in others:
             rows = [_row(entry, "id") for entry in suite["environments"] or ()]
             if rows:
-                table(["id", *COLUMNS, "steps/s (declared)"], rows, title=f"{suite['package']} {suite['version']}")
+                table(["id", *COLUMNS, "declared steps/s"], rows, title=f"{suite['package']} {suite['version']}")
     if kind in (None, "suites"):
         table(["prefix", "package", "version", "environments"], map(_suite_row, others), title="suites")
     return 0

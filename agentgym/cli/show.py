@@ -55,7 +55,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | No
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(*columns, title=title, box=box.SIMPLE_HEAD, title_justify="left", show_header=any(columns))
+    look: dict[str, Any] = {"box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "title_justify": "left"}
+    shown = Table(*columns, title=title, show_header=any(columns), **look)
     console = Console(highlight=False, markup=False, emoji=False)
     rows = list(rows)
     for column in shown.columns:
