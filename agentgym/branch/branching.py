@@ -81,7 +81,7 @@ def _gathered(trajectory: Trajectory, known: Continuations) -> Played | Refused:
     places = [known.at(trajectory, turn) for turn in range(len(trajectory.turns))]
     for turn, at in enumerate(places):
         if not at.scores:
-            return Refused(trajectory.id, f"no continuation from turn {turn} came to an end: {at.error}")
+            return Refused(trajectory.id, f"no continuation from turn {turn + 1} came to an end: {at.error}")
     lost = sum(at.left_out for at in places)
     return Played(trajectory.id, trajectory.score, trajectory.success, [list(at.scores) for at in places], lost)
 
@@ -154,5 +154,5 @@ def _confirmed(s: _Search, known: Continuations, policy: str, fresh: tuple[int, 
     before = list(played.scores[turn])[skip:]
     after = None if skip_after is None else list(played.scores[turn + 1])[skip_after:]
     if not before or after == []:
-        return Refused(s.trajectory.id, f"no fresh continuation around turn {turn} came to an end")
+        return Refused(s.trajectory.id, f"no fresh continuation around turn {turn + 1} came to an end")
     return branched(played, policy, round(s.budget / len(s.counts)), (turn, before, after))

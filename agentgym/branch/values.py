@@ -71,14 +71,14 @@ class Branched:
 
     @property
     def verdict(self) -> str:
-        """What a person is told."""
+        """What a person is told, who counts turns from 1."""
         way = "won" if self.success else "lost"
         if self.decisive is not None:
             d = self.decisive
-            return f"turn {d.turn} {way} it: {d.change:+.2f}, {d.low:+.2f} to {d.high:+.2f}"
+            return f"turn {d.turn + 1} {way} it: {d.change:+.2f}, {d.low:+.2f} to {d.high:+.2f}"
         c = self.candidate
         return (
-            f"no single turn can be named with k = {self.k}: turn {c.turn} changed most ({c.change:+.2f}), "
+            f"no single turn can be named with k = {self.k}: turn {c.turn + 1} changed most ({c.change:+.2f}), "
             f"but {c.low:+.2f} to {c.high:+.2f} contains 0"
         )
 

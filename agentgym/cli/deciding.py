@@ -316,7 +316,7 @@ def show_turns(trajectory: Trajectory, found: Branched) -> None:
         said = " ".join((turn.action if turn.action is not None else turn.completion.text).split())
         rows.append(
             (
-                str(value.turn),
+                str(value.turn + 1),
                 said if len(said) <= SHOWN else said[: SHOWN - 3] + "...",
                 f"{value.value:.2f} {_bar(value.value, low, high)}",
                 f"{change.change:+.2f}",
@@ -324,7 +324,7 @@ def show_turns(trajectory: Trajectory, found: Branched) -> None:
                 mark,
             )
         )
-    rows.append((str(len(rows)), f"({trajectory.ending.value})", f"{found.score:.2f} (the score)", "", "", ""))
+    rows.append(("", f"({trajectory.ending.value})", f"{found.score:.2f} (the score)", "", "", ""))
     table(("turn", "action", "value before", "change", "95 %", ""), rows, title=f"{found.id}: {found.verdict}")
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from page_cases import make_run
 
 pytestmark = pytest.mark.xdist_group("browser")
 At = Callable[..., Any]
@@ -255,3 +260,26 @@ def test_another_run_is_one_choice_away(at: At) -> None:
     page = at()
     page.get_by_label("Run", exact=True).select_option("1")
     page.wait_for_selector("h1:text-is('cases-1')")
+
+
+def test_the_decisive_turn_is_marked_with_its_interval(looked: Any, serve: Any, tmp_path: Path) -> None:
+    run = make_run(tmp_path, "decided", iterations=1)
+    words = ["decide", str(run), "--policy", "noisy-oracle", "-p", "epsilon=0.5", "--turns", "10", "--k", "32"]
+    subprocess.run([sys.executable, "-m", "agentgym.cli", *words], check=True, capture_output=True)
+    found = {line["id"]: line for line in map(json.loads, (run / "decisive.jsonl").read_text().splitlines())}
+    viewer = serve(run)
+    data = viewer.watch.runs[0]
+    named = [n for n in range(16) if (found.get(data.trajectory(n)["id"]) or {}).get("decisive")]
+    record = data.trajectory(named[0])
+    decisive = found[record["id"]]["decisive"]
+    page = looked.open(f"{viewer.url}&view=trajectory&n={named[0]}")
+    settle(page)
+    assert page.locator(".turn.decisive").get_attribute("id") == f"turn-{decisive['turn']}"
+    way = "won" if record["success"] else "lost"
+    said = page.locator(".heat-card").inner_text().replace("\u2212", "-")
+    assert f"Turn {decisive['turn'] + 1} {way} it: {decisive['change']:+.2f}" in said
+    assert "95 % interval" in said
+    row = page.locator("table.heat tbody tr:has(th:text-is('branched, k = 32'))")
+    assert row.locator("td[data-turn]").count() == len(record["turns"])
+    page.keyboard.press("d")
+    assert page.locator(".position").inner_text().startswith(f"turn {decisive['turn'] + 1} of")

@@ -109,7 +109,7 @@ def test_the_turn_that_fell_into_the_pit_is_named(at: int) -> None:
     assert found.decisive is not None
     assert found.decisive.turn == at
     assert found.decisive.high < 0
-    assert f"turn {at} lost it" in found.verdict
+    assert f"turn {at + 1} lost it" in found.verdict
     (spent,), going_on = branched_in("trap", [lost], 2, budget=80)
     assert spent.decisive is not None
     assert spent.decisive.turn == at
