@@ -39,7 +39,11 @@ def open_sink(start: Start) -> Board | None:
         summaries = cast(Any, importlib.import_module("tensorboard.compat.proto.summary_pb2"))
     except ImportError:
         return None
-    writer = files.EventFileWriter(str(start.folder / "tensorboard"))
+    folder = start.folder / "tensorboard"
+    # Files are read in the order of their names, which begin with the second; within one, that order may be any.
+    while any(folder.glob(f"events.out.tfevents.{int(time.time()):010d}.*")):
+        time.sleep(0.05)
+    writer = files.EventFileWriter(str(folder))
     # TensorBoard's own word for a restart: events of the same tags from this step on are purged.
     begun = events.SessionLog(status=events.SessionLog.START)
     writer.add_event(events.Event(wall_time=time.time(), step=start.step, session_log=begun))

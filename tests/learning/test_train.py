@@ -47,7 +47,7 @@ def test_metrics_cover_every_stage(recipe_path: Path, tmp_path: Path) -> None:
     assert (folder / "model" / "config.json").exists()
 
 
-@pytest.mark.parametrize("after", [0.4, 1.2, 2.5])
+@pytest.mark.parametrize("after", [1.2])  # tests/faults kills at many more points.
 def test_killed_and_resumed_gives_the_same_bits(recipe_path: Path, tmp_path: Path, after: float) -> None:
     whole = run_once(load_recipe(recipe_path), tmp_path / "whole")
     command = [sys.executable, "-m", "agentgym.cli", "train", str(recipe_path), "--name", "cut"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 
 import pytest
 from vllm_cases import interpreter
@@ -13,5 +14,8 @@ needs_vllm = pytest.mark.skipif(
 )
 slow = pytest.mark.timeout(1200)
 """Importing vLLM takes half a minute of a busy core."""
+long = pytest.mark.skipif(
+    "AGENTGYM_LONG" not in os.environ, reason="takes minutes of both cores: AGENTGYM_LONG=1 runs it"
+)
 one_worker = pytest.mark.xdist_group("vllm")
 """One server for all, in one of the test processes (with `--dist loadgroup`)."""
