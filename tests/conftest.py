@@ -1,4 +1,4 @@
-"""What all tests need: that Ctrl-C works in what they start, and that a busy machine fails nothing.
+"""What all tests need: that Ctrl-C works in what they start, that a busy machine fails nothing, and who runs what.
 
 The folder of this file is on the path: no folder in it may have the name of a package that is imported or looked for.
 """
@@ -9,7 +9,9 @@ import os
 import signal
 from typing import Any
 
+import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts background jobs with interrupts ignored, which every child would inherit. Tests send them.
@@ -18,6 +20,29 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # The same examples each time where a change is judged; new ones everywhere else.
 settings.register_profile("agentgym", deadline=None, derandomize="AGENTGYM_SAME_EXAMPLES" in os.environ)
 settings.load_profile("agentgym")
+
+TOGETHER = ("tests/vllm_engine", "tests/cluster", "tests/browser")
+"""Folders whose tests share something heavy (a model server, a cluster, a browser): one process runs each of them."""
+
+
+class Scheduler(LoadFileScheduling):
+    """One test process runs a whole file, or a whole folder of those above."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = str(nodeid).partition("::")[0]
+        return next((folder for folder in TOGETHER if path.startswith(folder + "/")), path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: Any, log: Any) -> Scheduler:
+    """Files and folders in the order they were collected in."""
+    config.option.loadscopereorder = False
+    return Scheduler(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest and mostly waits: the other processes do the rest beside it."""
+    items.sort(key=lambda item: not item.nodeid.startswith(TOGETHER[0]))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -14,7 +14,6 @@ from urllib.parse import quote
 import pytest
 from page_cases import make_run
 
-pytestmark = pytest.mark.xdist_group("browser")
 At = Callable[..., Any]
 INK = """() => {
   const canvas = document.querySelector(".curve canvas");

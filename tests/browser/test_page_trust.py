@@ -14,7 +14,6 @@ import pytest
 
 from agentgym.store import RunFolder
 
-pytestmark = pytest.mark.xdist_group("browser")
 HERE = Path(__file__).parent
 VIEWS = ("view=overview", "view=table", "view=trajectory&n=0&turn=1", "view=diff&a=0&b=1", "GROUP")
 

@@ -154,7 +154,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.xdist_group("docs-site")
 def test_the_site_is_whole_and_loads_nothing_from_elsewhere(site: Path) -> None:
     from agentgym import registry
 

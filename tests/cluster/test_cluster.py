@@ -32,7 +32,7 @@ from agentgym.store import RunFolder
 from agentgym.track import read_metrics
 from agentgym.types import Ending, Task
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.timeout(300)]
 BROKEN = f"{Path(__file__).parents[1] / 'faults' / 'broken.py'}:SPEC"
 
 

@@ -12,13 +12,13 @@ def killed(server: ForkServer, count: int, seed: int = 0) -> Tally:
     """SIGKILL at `count` points of a run, then `agentgym resume`: the same bits as without."""
     tally, where = Tally("SIGKILL, then resumed to the same bits"), Counter[str]()
     for number, point in enumerate(points(server.changes, 2 * count, seed)):
+        if tally.tried == count:
+            break
         name = f"killed-{number}"
         ended = server.train(name, kill=point)
-        if tally.tried == count or (ended.code == 0 and point["after"]):
+        if ended.code == 0 and point["after"]:  # It was over before the timer rang.
             shutil.rmtree(server.root / name)
-            if tally.tried == count:
-                break
-            continue  # It was over before the timer rang.
+            continue
         where[moment(server.root / name)] += 1
         trouble = "" if ended.code == -9 else f"ended with {ended.code}, not killed: {ended.said[-300:]}"
         trouble = trouble or server.finished(name)

@@ -27,7 +27,6 @@ from faults_kill import killed, killed_again
 from faults_run import FULL, ForkServer, Tally
 
 pytestmark = [
-    pytest.mark.xdist_group("faults"),
     pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="changes are followed through /proc: Linux only"),
     pytest.mark.timeout(7200 if FULL else 1200),
 ]

@@ -366,7 +366,6 @@ def wait(done: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.xdist_group("servers")
 @pytest.mark.parametrize("rule", RULES)
 def test_a_server_keeps_a_rule(served: Served, rule: str) -> None:
     served.alive()

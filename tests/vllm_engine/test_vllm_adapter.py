@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 from vllm_cases import REF, ask, begin, gaps, long_prompts, options, packs, prompt, renew, request, server_of
-from vllm_marks import needs_vllm, one_worker, slow
+from vllm_marks import needs_vllm, slow
 
 from agentgym import models
 from agentgym.errors import PolicyError, UsageError
@@ -60,7 +60,6 @@ def test_what_cannot_be_sent_as_an_adapter_is_refused(tmp_path: Path) -> None:
 
 @needs_vllm
 @slow
-@one_worker
 def test_adapters_are_swapped(background: ThreadPoolExecutor) -> None:
     loaded, learner = make()
     policy = VllmPolicy(loaded=loaded, weights="adapter", swap="recompute", max_batch=8, **options())

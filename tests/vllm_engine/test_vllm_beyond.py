@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 from vllm_cases import interpreter, until
-from vllm_marks import long, needs_vllm, one_worker, slow
+from vllm_marks import long, needs_vllm, slow
 from vllm_recipes import SMALL, USE
 
 from agentgym import config
@@ -21,7 +21,7 @@ from agentgym.store import RunFolder
 from agentgym.track import read_metrics
 from agentgym.train import stages
 
-pytestmark = [needs_vllm, slow, long, one_worker]
+pytestmark = [needs_vllm, slow, long]
 
 
 def recipe(tmp_path: Path, **tables: dict[str, Any]) -> Recipe:

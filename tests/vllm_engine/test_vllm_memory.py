@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from vllm_cases import REF, ask, options, prompt, request
-from vllm_marks import needs_vllm, one_worker, slow
+from vllm_marks import needs_vllm, slow
 
 from agentgym import models
 from agentgym.errors import PolicyError, UsageError
@@ -21,7 +21,6 @@ from agentgym_policies.vllm_server import Server, memory_hint, scratch
 
 @needs_vllm
 @slow
-@one_worker
 def test_more_keys_and_values_than_there_is_memory() -> None:
     loaded = models.load(REF, seed=1)
     policy = VllmPolicy(loaded=loaded, **options(kv_gib=100_000))

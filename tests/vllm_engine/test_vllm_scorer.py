@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 from vllm_cases import counters
-from vllm_marks import needs_vllm, one_worker, slow
+from vllm_marks import needs_vllm, slow
 
 from agentgym import models, registry
 from agentgym.credit import TurnTable
@@ -43,7 +43,6 @@ def test_who_cannot_be_asked_is_refused() -> None:
 
 @needs_vllm
 @slow
-@one_worker
 def test_the_sampler_says_what_the_learner_says(policy: VllmPolicy, loaded: models.Loaded) -> None:
     played = collect(
         attempts(registry.tasks("keydoor-v0", "train")[:3], 2, seed=5),

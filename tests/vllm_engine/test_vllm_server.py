@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from vllm_cases import ask, gap, options, perturb, prompt, renew, request, server_of, shared_model
-from vllm_marks import needs_vllm, one_worker, slow
+from vllm_marks import needs_vllm, slow
 
 from agentgym import models
 from agentgym.errors import PolicyError, UsageError
@@ -22,7 +22,7 @@ from agentgym_policies.vllm import VllmPolicy
 from agentgym_policies.vllm_guard import children
 from agentgym_policies.vllm_weights import named_tensors
 
-pytestmark = [needs_vllm, slow, one_worker]
+pytestmark = [needs_vllm, slow]
 
 
 def family(policy: VllmPolicy) -> list[int]:

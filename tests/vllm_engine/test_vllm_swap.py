@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from vllm_cases import LONG, ask, begin, counters, gaps, long_prompts, perturb, prompt, request, server_of, until
-from vllm_marks import needs_vllm, one_worker, slow
+from vllm_marks import needs_vllm, slow
 
 from agentgym import models
 from agentgym.types import Completion
 from agentgym_policies.vllm import VllmPolicy
 
-pytestmark = [needs_vllm, slow, one_worker]
+pytestmark = [needs_vllm, slow]
 
 
 @pytest.fixture

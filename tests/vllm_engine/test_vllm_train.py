@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from vllm_cases import REF, ask, interpreter, options, packs, plain, prompt, renew, request
-from vllm_marks import needs_vllm, one_worker, slow
+from vllm_marks import needs_vllm, slow
 from vllm_recipes import SMALL, USE
 
 from agentgym import models
@@ -48,7 +48,6 @@ def test_a_misspelt_sampler_is_found_before_anything_runs(tmp_path: Path) -> Non
 
 @needs_vllm
 @slow
-@one_worker
 def test_a_recipe_trains_with_vllm(tmp_path: Path) -> None:
     path = tmp_path / "small.toml"
     said = {"use": USE, "mode": "server", "python": interpreter() or sys.executable, "log": str(tmp_path / "log")}
@@ -77,7 +76,6 @@ def test_a_recipe_trains_with_vllm(tmp_path: Path) -> None:
 
 @needs_vllm
 @slow
-@one_worker
 def test_in_bfloat16_it_is_as_near_to_the_learner_as_bfloat16_is_to_float32() -> None:
     loaded = models.load(REF, dtype="bfloat16", seed=2)
     learner = Learner(loaded.model, LearnerConfig(lr=1e-2))
@@ -126,7 +124,6 @@ print("RESULT", [a.version for a in (*first, second)], max(gaps))
 
 @needs_vllm
 @slow
-@one_worker
 def test_in_process_where_vllm_can_be_imported() -> None:
     path = [str(ROOT / "tests/vllm_engine"), str(ROOT), str(ROOT / "policies"), str(ROOT / "envs")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}

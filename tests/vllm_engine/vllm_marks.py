@@ -17,5 +17,3 @@ slow = pytest.mark.timeout(1200)
 long = pytest.mark.skipif(
     "AGENTGYM_LONG" not in os.environ, reason="takes minutes of both cores: AGENTGYM_LONG=1 runs it"
 )
-one_worker = pytest.mark.xdist_group("vllm")
-"""One server for all, in one of the test processes (with `--dist loadgroup`)."""
