@@ -49,7 +49,7 @@ class Ability(StrEnum):
 
 @dataclass(frozen=True)
 class EnvSpec:
-    """An environment as data: found through the entry-point group `agentgym.envs`, picklable."""
+    """An environment as data: found through the entry-point group `agentgym.envs`."""
 
     id: str
     """Versioned, `name-vN`, equal to the entry point's name."""
@@ -181,7 +181,7 @@ class TextEnv(gymnasium.Env[Observation, str]):
         processes that are started ahead. Nothing by default."""
 
     def snapshot(self) -> Any:
-        """The state as a picklable value (ability `snapshot`)."""
+        """The state, apart from this environment: a deep copy is as good (ability `snapshot`)."""
         raise UsageError(f"{type(self).__name__} cannot take snapshots")
 
     def restore(self, snapshot: Any) -> Observation:

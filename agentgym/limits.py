@@ -80,7 +80,7 @@ class _Limit(gymnasium.Wrapper[Observation, str, Observation, str]):
         raise UsageError(f"{type(self).__name__} must define used_up")
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name == "env":  # `env` is not there yet while unpickling.
+        if name.startswith("_") or name == "env":  # `env` is not there yet while it is being copied.
             raise AttributeError(name)
         return getattr(self.env, name)
 

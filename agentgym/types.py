@@ -34,7 +34,7 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to solve. Pure data: it can be pickled, written as JSON and sent to another machine."""
+    """What to solve. Pure data: it can be written as JSON and sent to another machine."""
 
     id: str
     """Unique within its environment, e.g. `"coin-l3-train-17"`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import copy
 import random
 from collections import defaultdict
 from collections.abc import Generator, Sequence
@@ -154,7 +154,7 @@ def _places(subject: Subject, env: TextEnv, task: Task, walk: Walk) -> list[Plac
     found: list[Place] = []
     for turn, p in enumerate(points):
         # A copy, so that a snapshot that is the live state itself does not change under us.
-        found.append(Place(walk.actions[:turn], p, pickle.loads(pickle.dumps(env.snapshot()))))  # noqa: S301
+        found.append(Place(walk.actions[:turn], p, copy.deepcopy(env.snapshot())))
         if turn + 1 < len(points):
             env.step(walk.actions[turn])
     return found
@@ -243,18 +243,18 @@ def snapshot(subject: Subject) -> str:
                 continue
             live = env.snapshot()
             try:
-                kept = pickle.dumps(live)
+                kept = copy.deepcopy(live)
             except Exception as error:
-                raise Broken(f"a snapshot cannot be pickled: {type(error).__name__}: {error}") from error
+                raise Broken(f"a snapshot cannot be copied: {type(error).__name__}: {error}") from error
             where = f"task {task.id!r}, seed {seed}, after {len(before.actions)} actions"
             taken += 1
-            now = env.restore(pickle.loads(kept))  # noqa: S301 - our own bytes
+            now = env.restore(copy.deepcopy(kept))
             if "state-keys" not in subject.broken and now.state_key != before.points[-1].key:
                 raise Broken(f"{where}: restored at once, the state key is {shown(now.state_key)}")
             after = subject.walk(env, task, seed, length - length // 2, stream=1, now=now)
             other.reset(seed=seed, options={"task": task})
-            for copy, state, which in ((env, live, "the same copy"), (other, pickle.loads(kept), "another copy")):  # noqa: S301
-                again = subject.replay(copy, task, seed, after.actions, now=copy.restore(state))
+            for one, state, which in ((env, live, "the same copy"), (other, kept, "another copy")):
+                again = subject.replay(one, task, seed, after.actions, now=one.restore(state))
                 wrong = differ(after.points[1:], again[1:])
                 if wrong:
                     raise Broken(f"{where}: restored in {which}, {wrong}{path_of(after.actions)}")

@@ -75,7 +75,7 @@ class CLASS(TextEnv):
         return str((self.low + self.high) // 2)
 
     def snapshot(self) -> Any:
-        """The state, as something that can be pickled."""
+        """The state, as something that does not change with this environment."""
         return self.low, self.high
 
     def restore(self, snapshot: Any) -> Observation:

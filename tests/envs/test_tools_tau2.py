@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -52,6 +53,38 @@ def test_the_reference_solves_the_tasks(spec: Any, count: int) -> None:
         assert step.info["success"], (task.id, step.info["scores"])
         assert step.reward == step.info["outcome"] == 1.0
         assert all(calls_in(action) or action for action in actions)
+
+
+def inside(value: Any, found: dict[int, Any]) -> dict[int, Any]:
+    """All in a value that can change, by identity."""
+    parts: Any = ()
+    if isinstance(value, dict):
+        parts = value.values()
+    elif isinstance(value, (list, tuple, set)):
+        parts = value
+    elif not isinstance(value, Enum) and hasattr(value, "model_fields_set"):
+        parts = vars(value).values()
+    if parts and id(value) not in found:
+        found[id(value)] = value
+        for part in parts:
+            inside(part, found)
+    return found
+
+
+@needs_package
+@pytest.mark.parametrize("domain", source.DOMAINS)
+def test_each_episode_has_data_bases_of_its_own(domain: str) -> None:
+    def bases(desk: Any) -> list[Any]:
+        return [kit.db for kit in (desk.tools, desk.user_tools) if kit is not None]
+
+    one, two = bases(source.fresh(domain)), bases(source.fresh(domain))
+    theirs = bases(source.module(domain).get_environment())
+    assert one == two == theirs
+    assert [base.model_dump() for base in one] == [base.model_dump() for base in theirs]
+    kept = [plain for _, plain in source._pristine(domain)]
+    found = [inside(each, {}) for each in (one, two, kept)]
+    assert all(len(each) > 5 for each in found)
+    assert not found[0].keys() & (found[1].keys() | found[2].keys())
 
 
 def messages_of(env: Any) -> list[Any]:

@@ -39,9 +39,6 @@ ARCHIVES = {"extractall", "extract", "unpack_archive"}
 """Must have a `filter`."""
 
 EXCEPTIONS = {
-    ("agentgym/check/basics.py", "pickle"): "asks whether a spec and a task can be pickled, as trainers that use "
-    "processes do: reads only the bytes that it has just made of an object that is here already",
-    ("agentgym/check/replay.py", "pickle"): "the same of snapshots",
     (
         "agentgym/check/replay.py",
         "random.seed",
@@ -51,10 +48,6 @@ EXCEPTIONS = {
         "agentgym/sandbox/server.py",
         "shell=True",
     ): "a key of a record of facts, given to `dict.update`",
-    ("envs/agentgym_envs/tools/world.py", "pickle"): "a copy of back ends that keeps what they share; the bytes never "
-    "leave the process, and hold arguments of a model's calls only as plain values of JSON",
-    ("envs/agentgym_envs/tools/tau2/source.py", "pickle"): "a copy of a package's data base, made for every episode; "
-    "the bytes come from the package's own files and never leave the process",
     ("envs/agentgym_envs/swe/mutants/runner.py", "exec"): "runs this suite's own repositories with its own mutations, "
     "in forks with limits, when tasks are made",
     ("envs/agentgym_envs/swe/mutants/runner.py", "compile"): "the same",

@@ -173,7 +173,7 @@ class ToolEnv(TextEnv):
         return self._turn.says
 
     def snapshot(self) -> Any:
-        """The back ends' attributes as bytes, and what has happened as plain values."""
+        """The back ends' attributes, and what has happened as plain values."""
         return self._world.freeze(), tuple(self._now), self._turn, tuple(self._actions)
 
     def restore(self, snapshot: Any) -> Observation:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
@@ -12,11 +10,12 @@ from decimal import Decimal
 from enum import Enum
 from hashlib import sha256
 from pathlib import PurePath
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from agentgym.dialects import ToolCall
 from agentgym.errors import UsageError
 from agentgym.tools import Toolbox
+from agentgym_envs.tools.copies import detached
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,37 +76,33 @@ class World:
         """A digest of the state: equal where states are equal, whatever led to them."""
         return sha256(self.written()).hexdigest()[:16]
 
-    def freeze(self) -> bytes:
-        """The attributes of all back ends, detached; what refers to a back end still does."""
-        names = {id(backend): name for name, backend in self.backends.items()}
-        buffer = io.BytesIO()
-        pickler = _Pickler(buffer, protocol=pickle.HIGHEST_PROTOCOL)
-        pickler.names = names
-        pickler.dump({name: vars(backend) for name, backend in self.backends.items()})
-        return buffer.getvalue()
+    def freeze(self) -> Frozen:
+        """The attributes of all back ends, detached; what refers to a back end will refer to whoever has its name."""
+        named = [Named(name) for name in self.backends]
+        memo: dict[int, Any] = {id(backend): name for backend, name in zip(self.backends.values(), named, strict=True)}
+        return Frozen(named, {name: detached(vars(backend), memo) for name, backend in self.backends.items()})
 
-    def thaw(self, frozen: bytes) -> None:
+    def thaw(self, frozen: Frozen) -> None:
         """Give every back end the attributes that `freeze` took; the objects (and so the tools) stay the same."""
-        unpickler = _Unpickler(io.BytesIO(frozen))  # Our own bytes: nothing a model wrote is ever unpickled.
-        unpickler.backends = self.backends
-        for name, attributes in unpickler.load().items():
+        memo: dict[int, Any] = {id(named): self.backends[named.name] for named in frozen.named}
+        for name, attributes in frozen.attributes.items():
             held = vars(self.backends[name])
             held.clear()
-            held.update(attributes)
+            held.update(detached(attributes, memo))
 
 
-class _Pickler(pickle.Pickler):
-    names: dict[int, str]
+@dataclass(frozen=True)
+class Named:
+    """Stands for a back end where its attributes are kept."""
 
-    def persistent_id(self, obj: Any) -> str | None:
-        return self.names.get(id(obj))
+    name: str
 
 
-class _Unpickler(pickle.Unpickler):
-    backends: Mapping[str, Any]
+class Frozen(NamedTuple):
+    """The state of a world, apart from it."""
 
-    def persistent_load(self, pid: str) -> Any:
-        return self.backends[pid]
+    named: list[Named]
+    attributes: dict[str, dict[str, Any]]
 
 
 def _bytes_of(backend: Any) -> bytes:
