@@ -23,6 +23,8 @@ WARM = 0.3
 """Share of the episodes that are not looked at: caches fill, arenas settle."""
 FRESH = 10
 """Every so many episodes play in a copy of their own, which is closed."""
+FLOORS = 8
+"""Blocks of which the least values are compared."""
 
 
 def counts() -> dict[str, float]:
@@ -76,7 +78,10 @@ def slope(x: list[float], y: list[float]) -> float:
 
 
 def growth(x: list[float], y: list[float]) -> float:
-    """The growth that goes on: one large jump (a table that doubles) moves the slope of one third, a leak that of all.
+    """The growth that goes on: that of the whole, of its thirds or of its floor, whichever is least.
+
+    A table that doubles is one large jump, which moves the slope of one third; a cache that fills and is emptied rises
+    in every third, and comes back to its floor. A leak moves all of them.
 
     >>> jumps = [0.0] * 10 + [9e5] * 11
     >>> growth(list(range(21)), jumps), growth(list(range(21)), [float(2 * i) for i in range(21)])
@@ -86,7 +91,11 @@ def growth(x: list[float], y: list[float]) -> float:
     if third < 3:
         return slope(x, y)
     parts = [slope(x[i * third : (i + 1) * third], y[i * third : (i + 1) * third]) for i in range(3)]
-    return min(slope(x, y), float(np.median(parts)))
+    found = [slope(x, y), float(np.median(parts))]
+    if (block := len(x) // FLOORS) >= 4:
+        floors = [min(y[i * block : (i + 1) * block]) for i in range(FLOORS)]
+        found.append(slope([x[i * block] for i in range(FLOORS)], floors))
+    return min(found)
 
 
 def deadlines(job: Job) -> tuple[str, dict[str, Any]]:

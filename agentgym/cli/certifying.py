@@ -41,7 +41,7 @@ def certify(
         env: id, or ./file.py:SPEC.
         quick: small counts; no certificate, unless --out says where.
         option: name=value for the environment; may be given several times.
-        episodes: over which nothing may grow (2000; with --quick 200).
+        episodes: over which nothing may grow; all are played (if not given 2000, or 600 once 5 minutes are over).
         fuzz_seconds: seconds of fuzzing (30; with --quick 3).
         fuzzer: atheris, hypothesis or random; the first of them that is installed, if not given.
         seed: of every choice.
@@ -64,7 +64,7 @@ def certify(
     given = {"episodes": episodes, "fuzz_seconds": fuzz_seconds, "fuzzer": fuzzer}
     changes: dict[str, Any] = {"seed": seed, **{name: value for name, value in given.items() if value is not None}}
     if episodes is not None:
-        changes["enough"] = min(episodes, Settings().enough)
+        changes["enough"] = episodes
     asked = Settings.small(**changes) if quick else replace(Settings(), **changes)
     if date is not None:
         import datetime
@@ -109,8 +109,9 @@ def _plan(env: str, asked: Any, stages: list[Any], json: bool) -> int:
         return 0
     for stage in stages:
         print(f"{stage.name:<12} {stage.summary}")
+    least = f" ({asked.enough:,} where {asked.leak_seconds:.0f} s are over)" if asked.enough < asked.episodes else ""
     print(
-        f"{env}: {asked.episodes:,} episodes for leaks ({asked.enough:,} where {asked.leak_seconds:.0f} s are over), "
+        f"{env}: {asked.episodes:,} episodes for leaks{least}, "
         f"{2 * asked.tasks} tasks solved, {asked.probed} probed, {asked.fuzz_seconds:.0f} s of fuzzing"
     )
     return 0

@@ -164,3 +164,12 @@ def test_the_slope_is_not_moved_by_a_jump():
     assert slope(x, [3 * i + (1e6 if i == 7 else 0) for i in x]) == 3.0
     assert growth(x, [0.0] * 10 + [1e6] * 10) == 0.0
     assert growth(x, [3 * i + (1e6 if i > 9 else 0) for i in x]) == 3.0
+
+
+@pytest.mark.parametrize("period", [5, 17, 35, 61])
+def test_a_cache_that_is_emptied_is_no_leak_and_hides_none(period: int):
+    x = [float(10 * i) for i in range(200)]
+    saw = [20_000.0 * (i % period) for i in range(200)]
+    assert abs(growth(x, saw)) < 256
+    for leak in (300.0, 5_000.0):
+        assert growth(x, [tooth + leak * at for tooth, at in zip(saw, x, strict=True)]) > 0.8 * leak
