@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from statistics import NormalDist, fmean, stdev
 from typing import NamedTuple
 
@@ -70,7 +69,7 @@ def mean(scores: Sequence[float], scale: Scale, level: float = LEVEL) -> Estimat
         low, high = wilson(share * n, n, NormalDist().inv_cdf(0.5 + level / 2))
         return Estimate(middle, min(middle, scale.low + width * low), max(middle, scale.low + width * high), n)
     padded = [*scores, scale.low, scale.high]
-    half = _t(n + 1, round(level, 9)) * stdev(padded) / math.sqrt(n + 2)
+    half = t_quantile(n + 1, round(level, 9)) * stdev(padded) / math.sqrt(n + 2)
     return Estimate(middle, min(middle, fmean(padded) - half), max(middle, fmean(padded) + half), n)
 
 
@@ -93,8 +92,3 @@ def difference(after: Estimate, before: Estimate) -> Estimate:
         value + math.hypot(after.high - after.value, before.value - before.low),
         after.n + before.n,
     )
-
-
-@lru_cache(maxsize=1024)
-def _t(freedom: int, level: float) -> float:
-    return t_quantile(freedom, level)

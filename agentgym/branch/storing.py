@@ -12,6 +12,7 @@ from agentgym.branch.values import Branched
 from agentgym.errors import StoreError
 
 FILE = "decisive.jsonl"
+"""In a run's folder. The viewer reads it by a way of its own, which passes over what is damaged."""
 
 
 def write_decisive(run: Path, found: Sequence[Branched]) -> Path:

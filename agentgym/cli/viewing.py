@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +10,6 @@ from cyclopts import Parameter
 from agentgym.cli.show import say
 
 Flag = Annotated[bool, Parameter(negative="")]
-TOKEN = 16
-"""Characters that a token must have at least."""
 
 
 def view(
@@ -50,9 +46,10 @@ def view(
 
         Terminal(opened[0]).run()
         return 0
+    from agentgym.serving.door import kept_token
     from agentgym.view.server import Viewer
 
-    viewer = Viewer(opened, host, port, None if token_file is None else _token(token_file))
+    viewer = Viewer(opened, host, port, kept_token(token_file, in_address=True).reveal() if token_file else None)
     print(viewer.url, flush=True)
     say("Ctrl-C ends it")
     if open:
@@ -90,24 +87,3 @@ def report(
             say(f"warning: {warning}")
     print(path)
     return 0
-
-
-def _token(path: Path) -> str:
-    """The token in a file, which is made, for its owner alone, where there is none."""
-    from agentgym.errors import UsageError
-
-    try:
-        found = path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        found = secrets.token_urlsafe(24)
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(found + "\n")
-        except OSError as error:
-            raise UsageError(f"--token-file {path}: cannot be written: {error.strerror}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--token-file {path}: cannot be read: {error}") from error
-    if len(found) < TOKEN or not all(c.isalnum() or c in "-_." for c in found):
-        raise UsageError(f"--token-file {path}: a token has {TOKEN} or more letters, digits, '-', '_' or '.'")
-    return found

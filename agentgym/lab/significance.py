@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from statistics import fmean, stdev
 
 import numpy as np
@@ -30,6 +31,7 @@ def t_tail(t: float, freedom: int) -> float:
     return min(1.0, 2.0 * size * tail)
 
 
+@lru_cache(1024)
 def t_quantile(freedom: int, level: float = 0.95) -> float:
     """Half the width of a two-sided interval, in standard errors.
 

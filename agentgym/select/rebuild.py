@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -42,12 +42,7 @@ def samples_under(trajectory: Trajectory, head: Sequence[Message], chat: ChatTok
         CreditError: a turn has no sampled tokens.
     """
     ledger: Ledger | None = None
-    for number, turn in enumerate(trajectory.turns):
-        seen = Message(turn.observation.role, turn.observation.text)
-        if ledger is None:
-            ledger = Ledger(chat, (*head, seen))
-        else:
-            ledger.observe((seen,))
+    for number, (turn, ledger) in enumerate(_observed(trajectory, head, chat)):
         if turn.completion.tokens is None:
             raise CreditError(f"trajectory {trajectory.id!r}, turn {number}: played by a policy without a tokenizer")
         ledger.act(turn.completion)
@@ -69,12 +64,7 @@ def demonstrated(trajectory: Trajectory, head: Sequence[Message], chat: ChatToke
     ledger: Ledger | None = None
     faulty: set[int] = set()
     turns: list[Turn] = []
-    for number, turn in enumerate(trajectory.turns):
-        seen = Message(turn.observation.role, turn.observation.text)
-        if ledger is None:
-            ledger = Ledger(chat, (*head, seen))
-        else:
-            ledger.observe((seen,))
+    for number, (turn, ledger) in enumerate(_observed(trajectory, head, chat)):
         text = turn.completion.text
         if turn.action is not None and form.parse(text).action != turn.action:
             text = form.render(turn.action)
@@ -85,6 +75,18 @@ def demonstrated(trajectory: Trajectory, head: Sequence[Message], chat: ChatToke
     samples = () if ledger is None else ledger.samples()
     kept = tuple(replace(s, turn=tuple(CONTEXT if t in faulty else t for t in s.turn)) for s in samples)
     return replace(trajectory, turns=tuple(turns), samples=kept)
+
+
+def _observed(trajectory: Trajectory, head: Sequence[Message], chat: ChatTokenizer) -> Iterator[tuple[Turn, Ledger]]:
+    """Each turn with the ledger of the conversation up to its observation; whoever asks adds what the model said."""
+    ledger: Ledger | None = None
+    for turn in trajectory.turns:
+        seen = Message(turn.observation.role, turn.observation.text)
+        if ledger is None:
+            ledger = Ledger(chat, (*head, seen))
+        else:
+            ledger.observe((seen,))
+        yield turn, ledger
 
 
 def written(samples: Sequence[Sample]) -> list[list[int]]:

@@ -21,17 +21,31 @@ class Guarded:
     """An application that only requests reach which came in by the door; their bodies are bounded."""
 
     def __init__(
-        self, app: Any, door: Door, *, max_body: int = doors.MAX_BODY, body_seconds: float = doors.BODY_SECONDS
+        self,
+        app: Any,
+        door: Door,
+        *,
+        max_body: int = doors.MAX_BODY,
+        body_seconds: float = doors.BODY_SECONDS,
+        free: Callable[[str], bool] | None = None,
     ) -> None:
-        """Args: `app` the application; `door` who comes in; `max_body` bytes and `body_seconds` for a body."""
+        """Args:
+        app: the application.
+        door: who comes in.
+        max_body: most bytes of a body.
+        body_seconds: for a body.
+        free: the paths that need no token; none if not given.
+        """
         self.app, self.door, self.max_body, self.body_seconds = app, door, max_body, body_seconds
+        self.free = free
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """See ASGI."""
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        refused = self.door.refusal(headers)
+        free = scope["type"] == "http" and self.free is not None and self.free(scope["path"])
+        refused = self.door.refusal(headers, free)
         if refused is None:
             length = dict(headers).get("content-length", "0")
             if not length.isascii() or not length.isdigit() or len(length) > 12 or int(length) > self.max_body:
@@ -77,6 +91,8 @@ async def _refuse(send: Send, refused: Refusal) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(content)).encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cache-control", b"no-store"),
         (b"connection", b"close"),
     ]
     if refused.status == 401:
@@ -94,6 +110,8 @@ def configured(
     head_seconds: float = doors.HEAD_SECONDS,
     body_seconds: float = doors.BODY_SECONDS,
     connections: int = doors.MAX_CONNECTIONS,
+    free: Callable[[str], bool] | None = None,
+    **more: Any,
 ) -> Any:
     """A `uvicorn.Config` that serves an application behind a door.
 
@@ -105,13 +123,15 @@ def configured(
         head_seconds: for a request's head.
         body_seconds: for its body.
         connections: at once.
+        free: the paths that need no token; none if not given.
+        more: settings of `uvicorn.Config` that concern nobody's safety.
 
     Raises:
         ImportError: uvicorn is not installed.
     """
     uvicorn = cast(Any, importlib.import_module("uvicorn"))
     return uvicorn.Config(
-        Guarded(app, door, max_body=max_body, body_seconds=body_seconds),
+        Guarded(app, door, max_body=max_body, body_seconds=body_seconds, free=free),
         host=door.host.strip("[]"),
         port=port,
         http=timely(head_seconds, connections, max_body),
@@ -121,6 +141,7 @@ def configured(
         h11_max_incomplete_event_size=doors.MAX_HEAD,
         timeout_keep_alive=int(doors.IDLE_SECONDS),
         ws_max_size=max_body,
+        **more,
     )
 
 
@@ -145,6 +166,8 @@ def timely(
                 self._due = self.loop.call_later(head_seconds, transport.abort)
 
         def data_received(self, data: bytes) -> None:
+            if self.conn.their_state is idle:
+                self._taken = 0  # Of this request: the bound is not one of the connection.
             self._taken += len(data)
             if self._taken > max_body + 2 * doors.MAX_HEAD:
                 # Refused or not: what is sent all the same is not read to its end.
@@ -152,8 +175,6 @@ def timely(
                 return
             base.data_received(self, data)
             waiting = self.conn.their_state is idle
-            if waiting:
-                self._taken = len(data)
             if waiting and self._due is None:
                 self._due = self.loop.call_later(head_seconds, self.transport.abort)
             elif not waiting:

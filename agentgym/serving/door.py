@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import secrets as randomness  # The standard library's.
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,6 +28,8 @@ MAX_CONNECTIONS = 64
 """Connections at once; a further one is closed."""
 SHORTEST_TOKEN = 16
 """Least characters of a token that a person chose."""
+_PLAIN = re.compile(rf"[A-Za-z0-9._-]{{{SHORTEST_TOKEN},}}")
+"""A token that can stand in an address as it is."""
 
 
 class Refusal(NamedTuple):
@@ -37,7 +40,7 @@ class Refusal(NamedTuple):
 
 
 class Door:
-    """Decides by a request's head alone; the same for every path.
+    """Decides by a request's head alone.
 
     Args:
         token: that `Authorization: Bearer` must carry; `None` lets everybody in who reaches this machine's loopback.
@@ -47,6 +50,9 @@ class Door:
         UsageError: no token, and others than this machine reach the address.
     """
 
+    misnamed = Refusal(403, "this server is not called by that name")
+    unknown = Refusal(401, "a token is needed: Authorization: Bearer TOKEN")
+
     def __init__(self, token: Secret | None, host: str) -> None:
         self.token, self.host = token, host
         self.loopback = is_loopback(host)
@@ -55,8 +61,13 @@ class Door:
                 f"a server without a token listens on this machine only, not at {host}: use a token, or 127.0.0.1"
             )
 
-    def refusal(self, headers: Iterable[tuple[str, str]]) -> Refusal | None:
-        """Why a request with these headers does not come in; `None` if it does."""
+    def refusal(self, headers: Iterable[tuple[str, str]], free: bool = False) -> Refusal | None:
+        """Why a request does not come in; `None` if it does.
+
+        Args:
+            headers: of the request.
+            free: it asks for what needs no token: the other rules hold.
+        """
         found: dict[str, list[str]] = {}
         for name, value in headers:
             found.setdefault(name.lower(), []).append(value.strip())
@@ -65,23 +76,50 @@ class Door:
         ]
         if twice:
             return Refusal(400, f"there is more than one header {twice[0]}")
-        if not self._named(found.get("host", [""])[0]):
-            return Refusal(403, "this server is not called by that name")
+        host = found.get("host", [""])[0]
+        if not self._named(host):
+            return self.misnamed
         origin = found.get("origin", [""])[0]
-        if origin and not self._named(urlsplit_host(origin)):
+        if origin and not self._ours(urlsplit_host(origin), host):
             return Refusal(403, "pages of other origins do not come in")
-        if self.token is not None:
+        if self.token is not None and not free:
             scheme, _, told = found.get("authorization", [""])[0].partition(" ")
             if scheme.lower() != "bearer" or not self.token.same(told.strip()):
-                return Refusal(401, "a token is needed: Authorization: Bearer TOKEN")
+                return self.unknown
         return None
 
     def _named(self, host: str) -> bool:
         """Whether a `Host` is ours. Behind a token and beyond loopback, names are the network's business."""
         name = _hostname(host)
+        return name is not None and (not self.loopback or self._own(name))
+
+    def _ours(self, origin: str, host: str) -> bool:
+        """Whether a page at this host and port may ask, where the request says that it goes to `host`."""
+        return self._named(origin)
+
+    def _own(self, name: str) -> bool:
+        return name == "localhost" or name == self.host.strip("[]").lower() or is_loopback(name)
+
+
+class PageDoor(Door):
+    """The door of a server that people's browsers ask: beyond loopback, too, it has no name but its own.
+
+    Whoever owns a name can point it at any address, and so bring a page of theirs to ours. A literal address cannot be
+    pointed elsewhere: a server that listens at every address answers to all of them. Pages that ask are its own.
+    """
+
+    misnamed = Refusal(421, "this server answers to its own address only")
+    unknown = Refusal(401, "the token is missing or wrong: open the address that agentgym view printed")
+
+    def _named(self, host: str) -> bool:
+        name = _hostname(host)
         if name is None:
             return False
-        return not self.loopback or name == "localhost" or name == self.host.strip("[]").lower() or is_loopback(name)
+        everywhere = _literal(self.host)
+        return self._own(name) or bool(everywhere and everywhere.is_unspecified and _literal(name))
+
+    def _ours(self, origin: str, host: str) -> bool:
+        return origin.lower() == host.lower()
 
 
 def open_door(host: str, token_file: Path | None = None, no_token: bool = False) -> tuple[Door, str]:
@@ -103,19 +141,41 @@ def open_door(host: str, token_file: Path | None = None, no_token: bool = False)
             raise UsageError("give a token file or no token, not both")
         return Door(None, host), "no token: every process of this machine comes in"
     if token_file is None:
-        token = randomness.token_urlsafe(24)
-        return Door(Secret(token), host), f"token: {token}"
-    if not token_file.exists():
-        try:
-            handle = os.open(token_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as file:
-                file.write(randomness.token_urlsafe(24) + "\n")
-        except OSError as error:
-            raise UsageError(f"token file {token_file} cannot be written: {error.strerror or error}") from None
-    token = find(file=token_file, what="token")
-    if token is None or len(token.reveal()) < SHORTEST_TOKEN:
-        raise UsageError(f"token file {token_file}: a token has at least {SHORTEST_TOKEN} characters")
-    return Door(token, host), f"token: in {token_file}"
+        token = fresh_token()
+        return Door(token, host), f"token: {token.reveal()}"
+    return Door(kept_token(token_file), host), f"token: in {token_file}"
+
+
+def fresh_token() -> Secret:
+    """One that nobody guesses; it can stand in an address as it is."""
+    return Secret(randomness.token_urlsafe(24))
+
+
+def kept_token(path: Path, in_address: bool = False) -> Secret:
+    """The token in a file; made, for this user's eyes only, with a fresh one, where there is no such file.
+
+    Args:
+        path: of the file.
+        in_address: it will stand in an address, so that it may have only characters that nothing there reads otherwise.
+
+    Raises:
+        UsageError: the file cannot be made or read, or what it has is no token.
+    """
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(fresh_token().reveal() + "\n")
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise UsageError(f"token file {path} cannot be written: {error.strerror or error}") from None
+    token = find(file=path, what="token")
+    told = token.reveal() if token else ""
+    if in_address and not _PLAIN.fullmatch(told):
+        raise UsageError(f"token file {path}: a token has {SHORTEST_TOKEN} or more letters, digits, '-', '_' or '.'")
+    if token is None or len(told) < SHORTEST_TOKEN:
+        raise UsageError(f"token file {path}: a token has at least {SHORTEST_TOKEN} characters")
+    return token
 
 
 def is_loopback(host: str) -> bool:
@@ -124,12 +184,8 @@ def is_loopback(host: str) -> bool:
     >>> [is_loopback(h) for h in ("127.0.0.1", "localhost", "[::1]", "0.0.0.0", "10.0.0.7", "")]
     [True, True, True, False, False, False]
     """
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    address = _literal(host)
+    return host.lower() == "localhost" or (address is not None and address.is_loopback)
 
 
 def urlsplit_host(origin: str) -> str:
@@ -142,6 +198,13 @@ def urlsplit_host(origin: str) -> str:
         return urlsplit(origin).netloc
     except ValueError:
         return ""
+
+
+def _literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return None
 
 
 def _many(found: dict[str, list[str]], name: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
 from statistics import fmean, stdev
 from typing import Any, Protocol, cast
 
@@ -89,14 +88,9 @@ def _point(step: int, found: Sequence[Mapping[str, float | None]]) -> dict[str, 
     mean = fmean(values)
     low, high = (found[0]["low"], found[0]["high"]) if len(found) == 1 else (None, None)
     if len(values) > 1:
-        half = _quantile(len(values) - 1) * stdev(values) / len(values) ** 0.5
+        half = t_quantile(len(values) - 1) * stdev(values) / len(values) ** 0.5
         low, high = mean - half, mean + half
     return {"step": step, "mean": mean, "low": low, "high": high, "n": len(values)}
-
-
-@cache
-def _quantile(freedom: int) -> float:
-    return t_quantile(freedom)
 
 
 def _thin(points: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
 """`agentgym view`: the page and its data over HTTP, to the one who has the address.
 
-Everything is read only. The server listens on the loopback interface unless told otherwise, answers to its own names
-only (a page elsewhere cannot reach it under another one), and gives data only to requests that bring the token. The
-token stands in the address behind `#`, which browsers send to nobody.
+Everything is read only. The server listens on the loopback interface unless told otherwise. Its door is the one of all
+servers: it answers to its own names only (a page elsewhere cannot reach it under another one), and gives data only to
+requests that bring the token. The page itself has no data and needs none. The token stands in the address behind `#`,
+which browsers send to nobody.
 """
 
 # starlette is typed in part only.
@@ -11,11 +12,8 @@ token stands in the address behind `#`, which browsers send to nobody.
 from __future__ import annotations
 
 import asyncio
-import hmac
-import ipaddress
 import json
 import logging
-import secrets
 import socket
 import threading
 import time
@@ -32,8 +30,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agentgym.errors import AgentgymError, StoreError, UsageError
-from agentgym.secrets import redact
-from agentgym.serving.asgi import timely
+from agentgym.secrets import Secret, redact
+from agentgym.serving.asgi import configured
+from agentgym.serving.door import PageDoor, fresh_token
 from agentgym.view import pages
 from agentgym.view.curves import curves
 from agentgym.view.data import RunData
@@ -46,7 +45,7 @@ WAIT = 25.0
 WAITING = 64
 """Requests that may wait at once; others are answered at once."""
 LONGEST = 8192
-"""Characters of an address."""
+"""Characters of an address, and bytes of a body, which nothing here wants."""
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -79,32 +78,31 @@ class Viewer:
         Raises:
             UsageError: the address cannot be had.
         """
-        self.token = token or secrets.token_urlsafe(24)
+        own = Secret(token) if token else fresh_token()
+        self.token = own.reveal()
         self.watch = Watch(runs)
         self._socket = _listen(host, port)
         self.host, self.port = host, int(self._socket.getsockname()[1])
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self.port}/#token={self.token}"
         self._waiting = 0
-        config = uvicorn.Config(
-            self.app(),
-            http=timely(),
+        config = configured(
+            self._app(),
+            PageDoor(own, host),
+            self.port,
+            max_body=LONGEST,
+            free=_of_the_page,
             ws="none",
-            log_config=None,
-            access_log=False,
             lifespan="off",
-            server_header=False,
+            log_config=None,
             date_header=False,
-            timeout_keep_alive=30,
             timeout_graceful_shutdown=1,
-            h11_max_incomplete_event_size=64 << 10,
-            limit_concurrency=256,
         )
         self._server = uvicorn.Server(config)
         self._thread: threading.Thread | None = None
 
-    def app(self) -> Starlette:
-        """The application."""
+    def _app(self) -> Starlette:
+        """The application behind the door."""
         routes = [
             Route("/", self._page),
             Route("/page/{name}", self._file),
@@ -147,50 +145,18 @@ class Viewer:
         if self._thread is not None:
             self._thread.join(timeout=15)
 
-    # Who may ask ----------------------------------------------------------------------------------------------------
-
-    def _refused(self, request: Request, data: bool = True) -> Response | None:
-        if not self._own_name(request.headers.get("host", "")):
-            return _error(421, "this server answers to its own address only")
-        if len(str(request.url)) > LONGEST:
-            return _error(414, f"the address is longer than {LONGEST} characters")
-        if not data:
-            return None
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        same = hmac.compare_digest(given.strip().encode("utf-8", "replace"), self.token.encode())
-        if scheme.lower() != "bearer" or not same:
-            return _error(401, "the token is missing or wrong: open the address that agentgym view printed")
-        return None
-
-    def _own_name(self, header: str) -> bool:
-        """Whether a Host header names this machine by something that nobody else's name server can say."""
-        name = header.rsplit(":", 1)[0] if not header.endswith("]") else header
-        name = name.strip("[]").lower()
-        if name in ("localhost", self.host.lower()):
-            return True
-        try:
-            address = ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        # Bound to every address, it is reached by any of them: a literal address cannot be pointed elsewhere.
-        return address.is_loopback or self.host in ("0.0.0.0", "::")
-
     # Answers --------------------------------------------------------------------------------------------------------
 
     def _answer(self, give: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
-            refused = self._refused(request)
-            if refused is not None:
-                return refused
+            if len(str(request.url)) > LONGEST:
+                return _error(414, f"the address is longer than {LONGEST} characters")
             self.watch.ask()
             return await run_in_threadpool(lambda: _json(give, request))
 
         return answer
 
     async def _page(self, request: Request) -> Response:
-        refused = self._refused(request, data=False)
-        if refused is not None:
-            return refused
         try:
             html, policy = await run_in_threadpool(pages.live)
         except StoreError as error:
@@ -198,9 +164,6 @@ class Viewer:
         return Response(html, media_type="text/html; charset=utf-8", headers={**HEADERS, **policy})
 
     async def _file(self, request: Request) -> Response:
-        refused = self._refused(request, data=False)
-        if refused is not None:
-            return refused
         found = await run_in_threadpool(pages.file, request.path_params["name"])
         if found is None:
             return _error(404, "the page has no such file")
@@ -209,9 +172,6 @@ class Viewer:
 
     async def _version(self, request: Request) -> Response:
         """Waits without a thread of its own, and ends when the browser goes away."""
-        refused = self._refused(request)
-        if refused is not None:
-            return refused
         self.watch.ask()
         try:
             wait = min(WAIT, float(request.query_params.get("wait", "0")[:20]))
@@ -276,6 +236,11 @@ def _listen(host: str, port: int) -> socket.socket:
         if made is not None:
             made.close()
         raise UsageError(f"cannot listen at {host}:{port}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _of_the_page(path: str) -> bool:
+    """Whether a path is the page's, which has no data: it asks for that with the token from its address."""
+    return path == "/" or path.startswith("/page/")
 
 
 def _json(give: Callable[[Request], Any], request: Request) -> Response:

@@ -16,7 +16,11 @@ GREEN, RED, DIM = "green", "red", "bright_black"
 
 
 def safe(text: str, longest: int = 20_000) -> str:
-    """Text from a model or an environment as a terminal shows it and does not obey it, of a bounded length."""
+    """Text from a model or an environment as a terminal shows it and does not obey it, of a bounded length.
+
+    To be read on a screen: colours and what was overwritten are left out, long lines are cut. What commands print keeps
+    every character, in a form of one column (`agentgym.cli.show.safe`).
+    """
     clipped = text[:longest] + (f"\n[... {len(text) - longest:,} more characters]" if len(text) > longest else "")
     return shown(clipped.encode("utf-8", "surrogatepass")).expandtabs(4)
 

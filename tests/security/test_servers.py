@@ -23,7 +23,7 @@ from agentgym.errors import UsageError
 from agentgym.retrieval import Bm25, Corpus, Passage
 from agentgym.secrets import Secret
 from agentgym.serving import Door, open_door
-from agentgym.serving.door import MAX_HEAD
+from agentgym.serving.door import MAX_HEAD, PageDoor, kept_token
 
 TOKEN = "token-of-a-test-0123456789"
 PASSWD = b"root:"
@@ -226,6 +226,17 @@ def rule_another_name_is_refused(s: Served) -> None:
     assert twice[0] in (400, 403, 421), twice
 
 
+def rule_a_page_of_another_origin_is_refused(s: Served) -> None:
+    for origin in ("http://evil.example", f"http://evil.example:{s.port}", "null"):
+        status, said = s.send(s.head(more=f"Origin: {origin}\r\n"), s.body)
+        assert status == 403, (origin, said)
+    assert s.send(s.head(more=f"Origin: http://{s.address}\r\n"), s.body)[0] == 200
+
+
+def rule_two_tokens_are_refused(s: Served) -> None:
+    assert s.send(s.head(more=f"Authorization: Bearer {TOKEN}\r\n"), s.body)[0] == 400
+
+
 def rule_a_huge_head_is_cut_off(s: Served) -> None:
     for more in ("X: " + "a" * (8 * MAX_HEAD) + "\r\n", "".join(f"X-{i}: {'b' * 4000}\r\n" for i in range(80))):
         status, said = s.send(s.head(more=more), s.body)
@@ -391,6 +402,70 @@ def test_without_a_token_only_this_machine_is_served(host: str) -> None:
     with pytest.raises(UsageError, match="this machine only"):
         open_door(host, no_token=True)
     assert Door(Secret(TOKEN), host).refusal([("Host", "any.name"), ("Authorization", f"Bearer {TOKEN}")]) is None
+
+
+def test_a_server_of_pages_has_no_name_but_its_own() -> None:
+    """Another name, which its owner can point here, brings that owner's page; a literal address brings nobody's."""
+    ours = ["localhost:80", "127.0.0.1:80", "[::1]"]
+    cases = {
+        "127.0.0.1": ([], ["10.0.0.7", "any.name", "0.0.0.0"]),
+        "10.0.0.7": (["10.0.0.7:8000"], ["10.0.0.8", "any.name", "10.0.0.7.evil.example", "[fe80::1]"]),
+        "a.name": (["A.name:8000"], ["any.name", "10.0.0.7", "a.name.evil.example"]),
+        "0.0.0.0": (["10.0.0.7:1", "[fe80::1]:8000", "0.0.0.0"], ["any.name", "10.0.0.7.evil.example", "", "a b"]),
+        "::": (["10.0.0.7:1", "[fe80::1]:8000", "[::]"], ["any.name", "localhost.evil", "10.0.0.7@evil.example"]),
+    }
+    for host, (known, others) in cases.items():
+        door = PageDoor(Secret(TOKEN), host)
+        for name in (*ours, *known):
+            assert door.refusal([("Host", name)], free=True) is None, (host, name)
+            assert door.refusal([("Host", name), ("Authorization", f"Bearer {TOKEN}")]) is None, (host, name)
+            refused = door.refusal([("Host", name)])
+            assert refused is not None
+            assert refused.status == 401
+        for name in others:
+            refused = door.refusal([("Host", name), ("Authorization", f"Bearer {TOKEN}")])
+            assert refused is not None
+            assert refused.status == 421, (host, name)
+            assert door.refusal([("Host", name)], free=True) == refused
+
+
+def test_a_server_of_pages_is_asked_by_its_own_pages_alone() -> None:
+    door = PageDoor(Secret(TOKEN), "0.0.0.0")
+    for origin in ("http://6.6.6.6", "http://6.6.6.6:8000", "http://10.0.0.7:8001", "http://any.name:8000", "null"):
+        refused = door.refusal([("Host", "10.0.0.7:8000"), ("Origin", origin)], free=True)
+        assert refused is not None
+        assert refused.status == 403, origin
+    assert door.refusal([("Host", "10.0.0.7:8000"), ("Origin", "http://10.0.0.7:8000")], free=True) is None
+
+
+def test_a_connection_lasts_however_much_its_requests_are_together() -> None:
+    uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'agentgym-suite[view]'")
+    import httpx
+
+    from agentgym.serving import asgi
+
+    async def app(scope, receive, send) -> None:
+        size = len((await receive())["body"])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"6")]})
+        await send({"type": "http.response.body", "body": b"%6d" % size})
+
+    config = asgi.configured(app, Door(None, "127.0.0.1"), 0, max_body=50_000, lifespan="off")
+    with running(uvicorn.Server(config)) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as ask:
+        for _ in range(12):
+            assert int(ask.post("/", content=b"x" * 50_000).text) == 50_000
+
+
+@pytest.mark.parametrize("there", ["short", "", "word and word and word", "token/of/a/test/0123456789", "é" * 20])
+def test_a_token_that_stands_in_an_address_is_plain(tmp_path: Path, there: str) -> None:
+    made = kept_token(tmp_path / "made", in_address=True)
+    assert kept_token(tmp_path / "made", in_address=True).same(made.reveal())
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "token").write_text(there + "\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="token"):
+        kept_token(tmp_path / "token", in_address=True)
+    for path, said in ((tmp_path, "cannot be read"), (tmp_path / "none" / "token", "cannot be written")):
+        with pytest.raises(UsageError, match=said):
+            kept_token(path, in_address=True)
 
 
 def test_a_token_file_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:

@@ -92,6 +92,27 @@ def test_another_name_for_this_machine_is_refused(viewer: Any) -> None:
             assert ask.get("/api/runs", headers={"Host": host}).status_code == 200
 
 
+def test_at_every_address_it_answers_to_addresses_and_to_no_names(tmp_path: Path) -> None:
+    with server.Viewer(open_runs([made(tmp_path)]), host="0.0.0.0") as everywhere, client(everywhere) as ask:
+        for host, status in (("10.1.2.3", 200), ("[fe80::1]:80", 200), ("localhost", 200), ("evil.example", 421)):
+            for path in ("/", "/api/runs", "/page/main.js", "/api/version"):
+                assert ask.get(path, headers={"Host": host}).status_code == status, (host, path)
+
+
+def test_only_the_page_and_its_files_need_no_token(viewer: Any) -> None:
+    with client(viewer, token=None) as ask:
+        for path in ("/", "/page/main.js"):
+            assert ask.get(path).status_code == 200
+            assert ask.get(path, headers={"Origin": "http://evil.example"}).status_code == 403
+            assert ask.get(path, headers={"Origin": f"http://127.0.0.1:{viewer.port}"}).status_code == 200
+        for path in ("/api/runs", "/api/version", "/api", "/nothing", "/page"):
+            found = ask.get(path)
+            assert found.status_code == 401, path
+            assert "open the address" in found.json()["error"]
+            assert found.headers["x-content-type-options"] == "nosniff"
+        assert ask.get("/page/..%2fapi%2fruns").status_code == 404
+
+
 def test_nothing_can_be_written_and_no_file_can_be_reached(viewer: Any) -> None:
     with client(viewer) as ask:
         for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
