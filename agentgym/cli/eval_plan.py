@@ -6,17 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from agentgym import registry
-from agentgym.cli.contestants import arguments_of
+from agentgym.cli.eval_setting import policy_of, setting_of
 from agentgym.cli.show import out_json, pairs, say, table
-from agentgym.evaluate import Setting, play
+from agentgym.evaluate import play
 from agentgym.evaluate.estimate import Estimate, Range, estimates
 from agentgym.evaluate.plan import Extras, Plan
 from agentgym.evaluate.prices import dollars
 from agentgym.evaluate.turns import duration
 from agentgym.host import HostPool
-from agentgym.limits import Limits
-from agentgym.policy import Sampling
 from agentgym.rollout import attempts as make_attempts
 from agentgym.types import Task, Trajectory
 
@@ -76,21 +73,12 @@ def _sampled(plan: Plan, tasks: Sequence[Task], extras: Extras, sample: int) -> 
     todo = make_attempts(tasks, -(-sample // len(tasks)), plan.seed)
     # One attempt at each task before a second one at any: tasks differ more than attempts do.
     todo = sorted(todo, key=lambda attempt: attempt.attempt)[:sample]
-    dialect = plan.dialect or registry.spec(plan.env).dialect
     policies: dict[str, Any] = {}
     hosts = HostPool(plan.env, plan.options, processes=2)
     try:
         for entrant in plan.entrants:
-            policies[entrant.label] = registry.load("policies", entrant.policy)(**arguments_of(entrant, dialect))
-        setting = Setting(
-            env=plan.env,
-            limits=Limits(turns=plan.turns, tokens=plan.tokens, seconds=plan.seconds),
-            sampling=Sampling(temperature=plan.temperature, max_tokens=plan.max_tokens),
-            dialect=plan.dialect,
-            system=plan.system,
-            slots=extras.slots,
-        )
-        return play(policies, todo, setting, hosts)
+            policies[entrant.label] = policy_of(plan, entrant)
+        return play(policies, todo, setting_of(plan, extras.slots), hosts)
     finally:
         hosts.close()
         for policy in policies.values():

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentgym import registry
 from agentgym.cli.bars import Bars
-from agentgym.cli.contestants import arguments_of
+from agentgym.cli.eval_setting import policy_of, setting_of
 from agentgym.cli.eval_show import differences, pairing_json, show_parts, show_several, usage_json, usage_rows
 from agentgym.cli.saving import recording
 from agentgym.cli.show import out_json, pairs, say
 from agentgym.evaluate import EvalResult, Setting, kinds_of, metrics_of, play, summarise
 from agentgym.evaluate.budget import Budget, Totals
-from agentgym.evaluate.plan import PHASE, Entrant, Extras, Plan, played_before, reopen, write_plan
+from agentgym.evaluate.plan import PHASE, Extras, Plan, played_before, reopen, write_plan
 from agentgym.host import HostPool
 from agentgym.limits import Limits
 from agentgym.policy import Sampling
@@ -56,7 +55,7 @@ def run(plan: Plan, tasks: Sequence[Task], extras: Extras, wishes: Wishes) -> in
     with contextlib.ExitStack() as stack:
         policies: dict[str, Any] = {}
         for entrant in plan.entrants:
-            policies[entrant.label] = _policy(plan, entrant)
+            policies[entrant.label] = policy_of(plan, entrant)
             stack.callback(policies[entrant.label].close)
         folder = _folder(stack, plan, extras, kinds, wishes)
         done = _done(folder, plan, wishes)
@@ -74,14 +73,7 @@ def run(plan: Plan, tasks: Sequence[Task], extras: Extras, wishes: Wishes) -> in
         bars = stack.enter_context(Bars(quiet=wishes.json))
         hosts = HostPool(plan.env, plan.options, processes=PROCESSES)
         stack.callback(hosts.close)
-        setting = Setting(
-            env=plan.env,
-            limits=Limits(turns=plan.turns, tokens=plan.tokens, seconds=plan.seconds),
-            sampling=Sampling(temperature=plan.temperature, max_tokens=plan.max_tokens),
-            dialect=plan.dialect,
-            system=plan.system,
-            slots=extras.slots,
-        )
+        setting = setting_of(plan, extras.slots)
         try:
             play(policies, todo, setting, hosts, budget=budget, done=done, progress=bars, on_trajectory=one)
         except KeyboardInterrupt:
@@ -103,11 +95,6 @@ def run(plan: Plan, tasks: Sequence[Task], extras: Extras, wishes: Wishes) -> in
     if budget.reached is not None:
         return LIMIT_REACHED
     return 0 if any(result.attempts for result in results.values()) else 1
-
-
-def _policy(plan: Plan, entrant: Entrant) -> Any:
-    arguments = arguments_of(entrant, plan.dialect or registry.spec(plan.env).dialect)
-    return registry.load("policies", entrant.policy)(**arguments)
 
 
 def _folder(
@@ -174,7 +161,7 @@ def _show(plan: Plan, results: Mapping[str, EvalResult], budget: Budget, stopped
 def _decide(
     plan: Plan, setting: Setting, policies: Mapping[str, Any], results: Mapping[str, EvalResult], wishes: Wishes
 ) -> dict[str, Any]:
-    from agentgym.cli.deciding import after_eval
+    from agentgym.cli.decide_run import after_eval
 
     found: dict[str, Any] = {}
     for label, result in results.items():

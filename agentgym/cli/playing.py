@@ -64,7 +64,8 @@ def play(
 
 def _by_hand(env: str, task: Task, seed: int, options: dict[str, Any], save: Path | None) -> int:
     from agentgym import registry
-    from agentgym.cli.person import Game, play_by_hand
+    from agentgym.cli.game import Game
+    from agentgym.cli.person import play_by_hand
     from agentgym.errors import UsageError
     from agentgym.types import Ending
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny_recipe import start
 
 from agentgym import config, scorers
 from agentgym.cli import main
@@ -25,21 +26,12 @@ from agentgym.store import RunFolder
 from agentgym.train import train
 from agentgym.types import Ending
 
-RECIPE = """
-name = "tiny"
-seed = 3
-[env]
-id = "keydoor-v0"
-options = { rooms = 4 }
-[model]
-ref = "scratch:tiny?hidden=32&layers=2"
+RECIPE = f"""
+{start(slots=24)}
 [limits]
 turns = 12
 [sampling]
 max_tokens = 8
-[rollout]
-host = "inline"
-slots = 24
 [warmstart]
 tasks = 60
 epochs = 8

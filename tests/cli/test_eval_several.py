@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from http_cases import Handler, Server
 
 from agentgym import registry
 from agentgym.cli import main
@@ -171,35 +170,21 @@ def test_a_price_table_without_the_model_names_the_nearest(tmp_path: Path, capsy
     assert "'large-1', did you mean 'large-2'?" in capsys.readouterr().err
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Says what the server's `script` says to each request, and counts them."""
+class Same(Handler):
+    """Says the server's `answer` to each request."""
 
     def do_POST(self) -> None:
-        server: Any = self.server
-        self.rfile.read(int(self.headers["content-length"]))
-        server.asked += 1
-        data = json.dumps(server.answer).encode()
-        self.send_response(200)
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
+        self.server.asked.append(self.body())
+        self.send(200, self.server.answer)
 
 
 @pytest.fixture
 def server() -> Iterator[Any]:
-    made: Any = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.asked, made.answer = 0, {}
-    made.words = ["eval", "keydoor-v0", "--policy", "openai", "--model", "m", "--json", "--tasks", "2"]
-    made.words += ["-p", f"base_url=http://127.0.0.1:{made.server_address[1]}/v1"]
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield made
-    made.shutdown()
-    thread.join()
-    made.server_close()
+    made: Any
+    with Server(Same) as made:
+        made.words = ["eval", "keydoor-v0", "--policy", "openai", "--model", "m", "--json", "--tasks", "2"]
+        made.words += ["-p", f"base_url={made.url}/v1"]
+        yield made
 
 
 def test_a_model_that_answers_nothing_is_told_as_such(server: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,7 +209,7 @@ def test_what_a_server_counts_is_what_is_paid_for(
     assert main([*server.words, "--prices", str(table)]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["usage"] == {"calls": 24, "input": 24_000, "cached": 14_400, "output": 72, "estimated": 0}
-    assert server.asked == 24
+    assert len(server.asked) == 24
     assert found["cost"] == pytest.approx((9_600 * 2.0 + 14_400 * 0.5 + 72 * 10.0) / 1e6)
     assert found["per_turn"]["cached"]["value"] == pytest.approx(0.6)
     assert found["latency"]["policy"]["median"] > 0
@@ -232,7 +217,7 @@ def test_what_a_server_counts_is_what_is_paid_for(
     limited = [*server.words, "--prices", str(table), "--max-cost", "0.001", "--slots", "1"]
     assert main(limited) == 3
     assert json.loads(capsys.readouterr().out)["attempts"] == 1
-    assert server.asked == 36
+    assert len(server.asked) == 36
 
 
 def test_the_decisive_turn_goes_with_an_evaluation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ import pytest
 
 from agentgym import models
 from agentgym.cli import main
-from agentgym.cli.person import Game, spoken
+from agentgym.cli.game import Game, spoken
 from agentgym.config import load
 from agentgym.dialects import get
 from agentgym.errors import ConfigError, UsageError

@@ -12,23 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tiny_recipe import start
+
 from agentgym.seeding import generator
 
-RECIPE = """
-name = "tiny"
-seed = 3
-[env]
-id = "keydoor-v0"
-options = { rooms = 4 }
-[model]
-ref = "scratch:tiny?hidden=32&layers=1"
+RECIPE = f"""
+{start(layers=1)}
 [limits]
 turns = 4
 [sampling]
 max_tokens = 5
-[rollout]
-host = "inline"
-slots = 8
 [warmstart]
 tasks = 4
 epochs = 2

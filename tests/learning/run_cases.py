@@ -7,25 +7,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tiny_recipe import start
+
 from agentgym.recipe import Recipe
 from agentgym.store import RunFolder
 from agentgym.train import train
 
-RECIPE = """
-name = "tiny"
-seed = 3
-[env]
-id = "keydoor-v0"
-options = { rooms = 4 }
-[model]
-ref = "scratch:tiny?hidden=32&layers=2"
+RECIPE = f"""
+{start()}
 [limits]
 turns = 5
 [sampling]
 max_tokens = 6
-[rollout]
-host = "inline"
-slots = 8
 [warmstart]
 tasks = 6
 epochs = 2

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from run_cases import lines, run_once
+from tiny_recipe import start
 
 from agentgym.batch import pack, sequences
 from agentgym.progress import Silent
@@ -23,25 +24,15 @@ from agentgym.session import Session
 from agentgym.store import RunFolder
 from agentgym.train import stages, train_stage
 
-RECIPE = """
-name = "tiny"
-seed = 3
-[env]
-id = "keydoor-v0"
-options = { rooms = 4 }
-[model]
-ref = "scratch:tiny?hidden=32&layers=2"
-dtype = "float32"
+RECIPE = f"""
+{start()}
+schedule = "eager"  # In [rollout].
+[asynchrony]
+staleness = 1
 [limits]
 turns = 4
 [sampling]
 max_tokens = 5
-[rollout]
-host = "inline"
-slots = 8
-schedule = "eager"
-[asynchrony]
-staleness = 1
 [warmstart]
 tasks = 4
 epochs = 1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+from tiny_recipe import start
 
 from agentgym.errors import CreditError
 from agentgym.progress import Silent
@@ -48,22 +49,12 @@ def tasks(split="train", **options):
 SPEC = EnvSpec("ask-v0", f"{__name__}:Ask", f"{__name__}:tasks", abilities=frozenset({Ability.ANSWER}), max_turns=3)
 '''
 
-RECIPE = """
-name = "tiny"
-seed = 3
-[env]
-id = "keydoor-v0"
-options = { rooms = 4 }
-[model]
-ref = "scratch:tiny?hidden=32&layers=2"
-dtype = "float32"
+RECIPE = f"""
+{start()}
 [limits]
 turns = 4
 [sampling]
 max_tokens = 5
-[rollout]
-host = "inline"
-slots = 8
 [warmstart]
 tasks = 6
 epochs = 2

@@ -10,7 +10,7 @@ import pytest
 from agentgym import registry
 from agentgym.branch import read_decisive
 from agentgym.cli import main
-from agentgym.cli.deciding import after_eval
+from agentgym.cli.decide_run import after_eval
 from agentgym.cli.saving import recording
 from agentgym.limits import Limits
 from agentgym.policy import Sampling

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from http_cases import Handler, Server
 
 from agentgym import dialects
 from agentgym.errors import PolicyError, UnknownNameError, UsageError
@@ -26,58 +25,31 @@ def answer(text: str = "go north", **more: Any) -> bytes:
     return json.dumps({"choices": [choice], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}).encode()
 
 
-class Server(ThreadingHTTPServer):
-    """Gives the replies of `script` in order, then good answers; keeps what it was asked."""
+class Scripted(Handler):
+    """Gives the replies of `script` (status, body, headers) in order, then good answers; keeps the keys it saw."""
 
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.script: list[tuple[int, bytes, dict[str, str]] | str] = []
-        self.asked: list[dict[str, Any]] = []
-        self.keys: list[str | None] = []
-
-
-class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
-        server: Any = self.server
-        body = self.rfile.read(int(self.headers["content-length"]))
-        server.asked.append(json.loads(body))
-        server.keys.append(self.headers.get("authorization"))
-        reply = server.script.pop(0) if server.script else (200, answer(), {})
+        self.server.asked.append(self.body())
+        self.server.keys.append(self.headers.get("authorization"))
+        reply = self.server.script.pop(0) if self.server.script else (200, answer(), {})
         if reply == "drop":
             self.connection.close()
-            return
-        if reply == "hang":
-            server.released.wait(10)
-            return
-        status, data, headers = reply
-        self.send_response(status)
-        for name, value in {**headers, "content-length": str(len(data))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
+        elif reply == "hang":
+            self.server.released.wait(10)
+        else:
+            self.send(*reply)
 
 
 @pytest.fixture
 def server() -> Iterator[Any]:
-    made: Any = Server()
-    made.released = threading.Event()
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield made
-    made.released.set()
-    made.shutdown()
-    thread.join()
-    made.server_close()
+    made: Any
+    with Server(Scripted) as made:
+        made.keys = []
+        yield made
 
 
 def ask(server: Any, count: int = 1, **options: Any) -> tuple[list[Completion], OpenAIPolicy]:
-    host, port = server.server_address[:2]
-    policy = OpenAIPolicy("m", f"http://{host}:{port}/v1", backoff=0.01, **options)
+    policy = OpenAIPolicy("m", f"{server.url}/v1", backoff=0.01, **options)
     requests = [
         Request(
             f"t{i}",
@@ -201,8 +173,7 @@ def call(name: Any = "pay", arguments: Any = '{"to": "ann"}', **more: Any) -> di
 
 def play(server: Any, dialect: str, told: list[str], **options: Any) -> list[str]:
     """A conversation: what the model says to the first observation, and to each of `told` in role `tool`."""
-    host, port = server.server_address[:2]
-    policy = OpenAIPolicy("m", f"http://{host}:{port}/v1", backoff=0.01, dialect=dialect, **options)
+    policy = OpenAIPolicy("m", f"{server.url}/v1", backoff=0.01, dialect=dialect, **options)
     said: list[str] = []
 
     async def run() -> None:

@@ -8,15 +8,14 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from http_cases import Handler, Server
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
@@ -49,58 +48,27 @@ def reply(**changes: Any) -> dict[str, Any]:
     return top | {k: v for k, v in changes.items() if k in top}
 
 
-class Server(ThreadingHTTPServer):
+class Scripted(Handler):
     """Serves the model `m`; gives the replies of `script` in order, then good ones."""
 
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.script: list[Any] = []
-        self.asked: list[dict[str, Any]] = []
-        self.released = threading.Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.answer(200, {"data": [{"id": "m"}]})
+        self.send(200, {"data": [{"id": "m"}]})
 
     def do_POST(self) -> None:
-        server: Any = self.server
-        server.asked.append(json.loads(self.rfile.read(int(self.headers["content-length"])) or b"null"))
-        step = server.script.pop(0) if server.script else reply()
+        self.server.asked.append(self.body())
+        step = self.server.script.pop(0) if self.server.script else reply()
         if step == "hang":
-            server.released.wait(10)
+            self.server.released.wait(10)
         elif isinstance(step, int):
-            self.answer(step, {"error": {"message": f"status {step}"}})
+            self.send(step, {"error": {"message": f"status {step}"}})
         else:
-            self.answer(200, step)
-
-    def answer(self, status: int, content: Any) -> None:
-        data = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
+            self.send(200, step)
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    made = Server()
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield made
-    made.released.set()
-    made.shutdown()
-    thread.join()
-    made.server_close()
+    with Server(Scripted) as made:
+        yield made
 
 
 @pytest.fixture
