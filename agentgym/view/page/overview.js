@@ -65,8 +65,10 @@
     const success = curves.series.find(s => /success$/.test(s.name) && s.name.startsWith("eval") && s.runs.includes(run.n)) ||
       curves.series.find(s => /success$/.test(s.name) && s.runs.includes(run.n));
     const last = success && success.points.length ? success.points[success.points.length - 1] : null;
+    const interval = last && AG.known(last.low) ? [last.low, last.high].map(v => AG.percent(AG.within("success", v))).join(" to ") : "";
+    const over = success && success.runs.length > 1 ? ` over ${AG.count(success.runs.length, "seed")}` : "";
     return AG.el("dl", { class: "tiles" },
-      last ? tile("success, last", AG.percent(last.mean), AG.known(last.low) ? [last.low, last.high].map(v => AG.percent(AG.within("success", v))).join(" to ") : "") : null,
+      last ? tile("success, last", AG.percent(last.mean), interval + over) : null,
       tile("trajectories", AG.num(run.total), run.indexing ? `${AG.num(run.indexed)} read so far` : Object.keys(run.phases || {}).length ? `in ${AG.count(Object.keys(run.phases).length, "phase")}` : ""),
       tile("environment", AG.clip(AG.one(run.env || "–"), 40), (run.abilities || []).length ? AG.clip(run.abilities.map(AG.one).join(", "), 90) : ""),
       tile("seed", AG.num(run.seed)),
