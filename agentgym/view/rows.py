@@ -42,6 +42,8 @@ NUMBERS = {
 """Columns that are numbers, and what the index calls them."""
 SORTED = ("n", "id", "task", "group", "phase", "ending", "split", "type", *NUMBERS)
 """Columns that rows can be sorted by."""
+RANGED = ("score", "reward", "credit_sum", "credit_min", "credit_max", "turns", "tokens", "faults", "seconds")
+"""Columns that a range can be asked of."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,10 @@ class Query:
     q: str | None = None
     """Text that the id, the task or the group must contain; upper and lower case are the same."""
     type: str | None = None
-    min_score: float | None = None
-    max_score: float | None = None
+    column: str = "score"
+    """What `low` and `high` are about."""
+    low: float | None = None
+    high: float | None = None
     iteration: int | None = None
     sort: str = "n"
     desc: bool = False
@@ -100,19 +104,23 @@ def _int(name: str, value: str, low: int = 0, high: int = 1 << 53) -> int:
     return int(value)
 
 
-def _sort(name: str, value: str) -> str:
-    if value not in SORTED:
-        raise UsageError(f"sort: there is no column {value!r}{did_you_mean(value, SORTED)}")
-    return value
+def _one_of(columns: tuple[str, ...]) -> Callable[[str, str], str]:
+    def read(name: str, value: str) -> str:
+        if value not in columns:
+            raise UsageError(f"{name}: there is no column {value!r}{did_you_mean(value, columns)}")
+        return value
+
+    return read
 
 
 _READ: dict[str, Callable[[str, str], Any]] = {
-    "min_score": _float,
-    "max_score": _float,
+    "column": _one_of(RANGED),
+    "low": _float,
+    "high": _float,
     "iteration": _int,
     "offset": _int,
     "limit": lambda name, value: _int(name, value, 1, MOST),
-    "sort": _sort,
+    "sort": _one_of(SORTED),
     "desc": lambda name, value: bool(_int(name, value, 0, 1)),
 }
 
@@ -203,10 +211,10 @@ def _masks(index: LogIndex, query: Query, kinds: Kinds, type_of: TypeOf) -> dict
     elif query.fault is not None:
         having = np.array([query.fault in faults for faults in kinds.faults], dtype=np.bool_)
         masks["fault"] = having[codes]
-    if query.min_score is not None:
-        masks["min_score"] = numbers["score"] >= query.min_score
-    if query.max_score is not None:
-        masks["max_score"] = numbers["score"] <= query.max_score
+    if query.low is not None:  # What has no value is in no range.
+        masks["low"] = numbers[NUMBERS[query.column]] >= query.low
+    if query.high is not None:
+        masks["high"] = numbers[NUMBERS[query.column]] <= query.high
     if query.iteration is not None:
         masks["iteration"] = numbers["iteration"] == query.iteration
     if query.q:

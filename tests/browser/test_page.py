@@ -114,9 +114,19 @@ def test_filters_count_stay_in_the_address_and_can_be_taken_away(at: At) -> None
     page.wait_for_selector("text=Nothing matches")
     page.get_by_role("button", name="Clear filters").click()
     page.wait_for_selector(f".count:text-is('{total}')")
-    page.get_by_label("Score from").fill("1")
+    page.get_by_label("At least").fill("1")
     page.wait_for_selector(".count:has-text('filtered from')")
     assert set(cells(page, 7)) == {"1"}
+    page.get_by_label("Range of").select_option("credit_sum")  # Another number begins without bounds.
+    page.wait_for_selector(f".count:text-is('{total}')")
+    page.get_by_label("At most").fill("-0.1")
+    page.wait_for_selector(".count:has-text('filtered from')")
+    assert cells(page, 11)
+    assert all(cell.startswith("\u2212") for cell in cells(page, 11))
+    page.get_by_label("Range of").select_option("reward")
+    page.get_by_label("At least").fill("0.5")
+    page.wait_for_selector(".count:has-text('filtered from')")
+    assert set(cells(page, 8)) == {"1"}
 
 
 def test_keys_go_through_the_table_and_open_a_trajectory(at: At) -> None:

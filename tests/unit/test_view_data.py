@@ -22,7 +22,7 @@ from agentgym.types import Ending
 from agentgym.view.curves import curves
 from agentgym.view.data import RunData, open_runs
 from agentgym.view.record import MAX_TEXT
-from agentgym.view.rows import SORTED, Query
+from agentgym.view.rows import RANGED, SORTED, Query
 
 
 def opened(path: Path) -> RunData:
@@ -52,7 +52,10 @@ def test_rows_are_filtered_and_sorted_as_by_hand(run: RunData) -> None:
         if rng.random() < 0.3:
             wanted["fault"] = rng.choice(["0", "1", "invalid", "none such"])
         if rng.random() < 0.3:
-            wanted["min_score"], wanted["max_score"] = "0.2", "1"
+            wanted["column"] = rng.choice(RANGED)
+            wanted["low"], wanted["high"] = sorted(
+                (str(rng.choice([-1, 0, 0.2, 3])), str(rng.choice([0.5, 1, 8]))), key=float
+            )
         sort, desc = rng.choice(SORTED), rng.random() < 0.5
         found = run.rows(Query.read({**wanted, "sort": sort, "desc": str(int(desc)), "limit": "1000"}))
 
@@ -65,8 +68,10 @@ def test_rows_are_filtered_and_sorted_as_by_hand(run: RunData) -> None:
                 return False
             if fault not in (None, "0", "1") and fault not in row["fault_kinds"]:
                 return False
-            if "min_score" in wanted and not 0.2 <= row["score"] <= 1:
-                return False
+            if "column" in wanted:
+                number = row[wanted["column"]]
+                if number is None or not float(wanted["low"]) <= number <= float(wanted["high"]):
+                    return False
             needle = wanted.get("q", "").lower()
             return any(needle in str(row[name]).lower() for name in ("id", "task", "group"))
 
@@ -101,8 +106,10 @@ def test_pages_of_rows_are_one_list(run: RunData) -> None:
         {"sort": "path"},
         {"sort": "__class__"},
         {"desc": "2"},
-        {"min_score": "nan"},
-        {"min_score": "x"},
+        {"low": "nan"},
+        {"high": "x"},
+        {"column": "best"},
+        {"column": "id"},
         {"iteration": "9" * 40},
         {"q": "x" * 301},
         {"nothing": "1"},

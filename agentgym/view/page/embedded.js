@@ -16,8 +16,9 @@
     const given = name => wanted[name] !== undefined && wanted[name] !== null && wanted[name] !== "";
     for (const name of ["phase", "task", "ending", "group"]) if (given(name) && String(row[name]) !== String(wanted[name])) return false;
     if (given("iteration") && String(row.iteration) !== String(wanted.iteration)) return false;
-    if (given("min_score") && !(row.score >= Number(wanted.min_score))) return false;
-    if (given("max_score") && !(row.score <= Number(wanted.max_score))) return false;
+    const number = row[given("column") ? wanted.column : "score"];
+    if (given("low") && (absent(number) || !(number >= Number(wanted.low)))) return false;
+    if (given("high") && (absent(number) || !(number <= Number(wanted.high)))) return false;
     if (given("fault")) {
       const kinds = row.fault_kinds || [];
       if (wanted.fault === "1" ? !row.faults : wanted.fault === "0" ? row.faults : !kinds.includes(wanted.fault)) return false;

@@ -3,6 +3,7 @@
 
 (() => {
   const PAUSE = 250;
+  const RANGED = { score: "Score", reward: "Reward", credit_sum: "Credit", credit_min: "Worst turn", credit_max: "Best turn", turns: "Turns", faults: "Faults", tokens: "Tokens", seconds: "Seconds" };
 
   // What there is, with counts; what is chosen stays in the list even where the present rows have none of it.
   function choices(select, counts, all) {
@@ -32,12 +33,18 @@
       },
     });
     const phase = select("phase", "Phase"), ending = select("ending", "Ending"), fault = select("fault", "Fault");
+    // Which number the range is of; by itself it is no filter.
+    const column = AG.el("select", { name: "column", "aria-label": "Range of", onchange: event => {
+      const value = event.target.value === "score" ? null : event.target.value;
+      AG.swap("table", { column: value, low: null, high: null, offset: null });
+      changed();
+    } }, Object.entries(RANGED).map(([value, words]) => AG.el("option", { value }, words)));
     const tasks = AG.el("datalist", { id: "tasks" });
     const inputs = [
       typed("q", "Find in names", { type: "search", class: "find" }),
       typed("task", "Task", { list: "tasks", class: "task" }),
-      typed("min_score", "Score from", { inputmode: "decimal", class: "short" }),
-      typed("max_score", "Score to", { inputmode: "decimal", class: "short" }),
+      typed("low", "from", { inputmode: "decimal", class: "short", "aria-label": "At least" }),
+      typed("high", "to", { inputmode: "decimal", class: "short", "aria-label": "At most" }),
     ];
     const chips = AG.el("div", { class: "chips" });
 
@@ -52,6 +59,7 @@
         choices(fault, facets.fault, "Faults or not");
         tasks.replaceChildren(...Object.keys(facets.task || {}).map(value => AG.el("option", { value })));
       }
+      column.value = AG.at("column") || "score";
       for (const input of inputs) if (document.activeElement !== input) input.value = AG.at(input.name) || "";
       const on = AG.FILTERS.filter(name => AG.at(name));
       chips.replaceChildren(
@@ -64,7 +72,7 @@
     }
     refresh({});
     const element = AG.el("form", { class: "filters", role: "search", "aria-label": "Filter trajectories", onsubmit: event => event.preventDefault() },
-      inputs[0], phase, ending, fault, inputs.slice(1), tasks, chips);
+      inputs[0], phase, ending, fault, inputs[1], AG.el("span", { class: "range" }, column, inputs[2], inputs[3]), tasks, chips);
     return { element, refresh, focus: () => { inputs[0].focus(); inputs[0].select(); }, stop: () => clearTimeout(timer) };
   };
 })();

@@ -3,7 +3,7 @@
 // stay in it while one looks at a trajectory, so that the next one is the next of the same list.
 
 (() => {
-  const FILTERS = ["phase", "task", "ending", "fault", "q", "min_score", "max_score", "iteration", "group"];
+  const FILTERS = ["phase", "task", "ending", "fault", "q", "column", "low", "high", "iteration", "group"];
   const LIST = [...FILTERS, "sort", "desc"];
   const KEPT = ["token", "r", ...LIST, "offset"];
   const CLIP = 500;
