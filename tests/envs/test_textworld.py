@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +21,9 @@ from agentgym.types import Observation, Step, Task
 
 pytest.importorskip("textworld")
 
+from agentgym_envs.textworld import world as textworld_world
 from agentgym_envs.textworld.env import MAX_COMMAND, TextWorld, sanitise
+from agentgym_envs.textworld.world import Node, world_of
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "textworld"
 GAMES = sorted(path.stem for path in GOLDEN.glob("*.z8"))
@@ -137,6 +141,30 @@ def test_a_way_and_back_is_the_same_state_but_a_quest_done_is_not_undone() -> No
     assert closed.actions == first.actions
     assert closed.state != first.state
     assert env.step("open antique trunk").reward == 0
+
+
+def test_few_states_are_kept_and_nothing_else_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nodes() -> int:
+        gc.collect()
+        return sum(isinstance(one, Node) for one in gc.get_objects())
+
+    def play() -> tuple[list[Any], int]:
+        world_of.cache_clear()
+        others = nodes()
+        env, seen = begin("tw-cooking_5")
+        found, rng = [seen], random.Random(3)
+        while len(found) < 60:
+            step = env.step(rng.choice(found[-1].actions or ()))
+            over = step.terminated or step.truncated
+            found.append(env.reset(options={"task": task_of("tw-cooking_5")})[0] if over else step.observation)
+        return found, nodes() - others
+
+    whole, all_of_them = play()
+    monkeypatch.setattr(textworld_world, "MOST_NODES", 4)
+    again, kept = play()
+    assert again == whole
+    assert kept <= 4 + 1 + 1 < all_of_them  # And the first state, and the one where the player stands.
+    world_of.cache_clear()
 
 
 @pytest.mark.parametrize("name", GAMES)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from textworld.generator.inform7 import Inform7Game
 from agentgym.errors import UsageError
 
 MOST_NODES = 256
-"""States kept per game: a node of a cooking game weighs 28 kB, of a coin game 3 kB."""
+"""States kept per game, those that were looked at last: one of a cooking game weighs 28 kB, of a coin game 3 kB."""
 
 
 class Node:
@@ -27,7 +29,7 @@ class Node:
 
     def __init__(self, world: World, state: Any) -> None:
         self._world, self.state = world, state
-        self._next: dict[Any, Node] = {}
+        self._next: dict[Any, str] = {}  # Keys and not nodes: what nobody looks at any more can go.
         lines = sorted(map(str, state.facts))
         self.key = hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
         """Hash of all facts."""
@@ -75,11 +77,12 @@ class Node:
 
     def after(self, action: Any) -> Node:
         """The state that an action leads to."""
-        node = self._next.get(action)
+        node = self._world.known(self._next.get(action))
         if node is None:
             state = self.state.copy()
             state.apply(action)
-            node = self._next[action] = self._world.node(state)
+            node = self._world.node(state)
+            self._next[action] = node.key
         return node
 
 
@@ -98,23 +101,29 @@ class World:
         self.game: Any = Game.load(str(description))
         self.texts: Any = Inform7Game(self.game)
         self.walkthrough: Sequence[str] = tuple(self.game.walkthrough or ())
-        self._nodes: dict[str, Node] = {}
-        self._start: Node | None = None
-
-    @property
-    def start(self) -> Node:
+        self._nodes: OrderedDict[str, Node] = OrderedDict()
+        """By key; the one looked at last comes last."""
+        self._lock = threading.Lock()
+        self.start = self.node(self.game.world.state.copy())
         """The first state."""
-        if self._start is None:
-            self._start = self.node(self.game.world.state.copy())
-        return self._start
 
     def node(self, state: Any) -> Node:
         """The node of a state, the same object for equal states while it is kept."""
-        if len(self._nodes) >= MOST_NODES:
-            self._nodes.clear()
-            self._start = None
         fresh = Node(self, state)
-        return self._nodes.setdefault(fresh.key, fresh)
+        with self._lock:
+            node = self._nodes.setdefault(fresh.key, fresh)
+            self._nodes.move_to_end(fresh.key)
+            if len(self._nodes) > MOST_NODES:
+                self._nodes.popitem(last=False)
+        return node
+
+    def known(self, key: str | None) -> Node | None:
+        """The node of a key, if it is still kept."""
+        with self._lock:
+            if key not in self._nodes:
+                return None
+            self._nodes.move_to_end(key)
+            return self._nodes[key]
 
     def progression(self) -> Any:
         """The generator's own tracker of quests, which can tell a winning policy; slow."""
@@ -130,7 +139,6 @@ def world_of(description: Path, changed: int) -> World:
     """
     try:
         world = World(description)
-        world.start  # noqa: B018 - what is wrong with a state shows only when it is asked for.
     except Exception as error:  # The engine checks nothing: whatever it trips over is the file's fault.
         said = " ".join(str(error).split())[:200]
         raise UsageError(
