@@ -7,6 +7,7 @@ is `go` and the request's seed, so that an answer that reached another request i
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import socket
 import struct
@@ -30,7 +31,7 @@ class BadServer:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.asked, self.did = Counter[int](), Counter[str]()
-        self._answers = 0
+        self._answers = itertools.count(1)  # Of all connections' threads: no two answers have one number.
         self._over = threading.Event()
 
     def __enter__(self) -> BadServer:
@@ -81,8 +82,7 @@ class BadServer:
                 self.asked[body["seed"]] += 1
                 trouble = self.plan(body, tries)
                 self.did[trouble] += 1
-                self._answers += 1
-                if not self._do(connection, trouble, good(body, self._answers)):
+                if not self._do(connection, trouble, good(body, next(self._answers))):
                     return
 
     def _do(self, connection: socket.socket, trouble: str, answer: dict[str, Any]) -> bool:
