@@ -31,6 +31,8 @@ __all__ = ["FORMAT", "Entry", "RunFolder", "TrajectoryLog", "from_json", "to_jso
 
 FORMAT = 1
 """Version of the folder's layout and of the log's lines."""
+ABANDONED = 3600.0
+"""Seconds after which nobody still makes a folder that is not there yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +245,7 @@ class RunFolder:
             raise UsageError(f"a run's name is one plain folder name, not {name!r}")
         root = Path(root)
         fresh = root / f".new-{name}-{os.getpid()}"
-        shutil.rmtree(fresh, ignore_errors=True)
+        _sweep(root, fresh)
         try:
             fresh.mkdir(parents=True)
             (fresh / "config.toml").write_text(config_text, encoding="utf-8")
@@ -318,6 +320,14 @@ class RunFolder:
             lock.close()
             raise StoreError(f"{self.path} is being written by another process; wait for it, or stop it") from None
         self._lock = lock
+
+
+def _sweep(root: Path, fresh: Path) -> None:
+    """Remove what a process left that was killed while it made a folder: it takes no second, let alone an hour."""
+    for left in root.glob(".new-*"):
+        with suppress(OSError):
+            if left == fresh or time.time() - left.stat().st_mtime > ABANDONED:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _move(source: Path, target: Path) -> bool:

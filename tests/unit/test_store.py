@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -271,3 +273,12 @@ def test_evaluations_are_read_from_the_metrics(tmp_path: Path) -> None:
         tracker.log(3, {"eval/success": 0.75}, stage="eval:trained")
         tracker.close()
         assert run.evaluations() == {"eval:untrained": {"eval/success": 0.25}, "eval:trained": {"eval/success": 0.75}}
+
+
+def test_what_a_killed_process_left_of_a_new_folder_goes_later(tmp_path: Path) -> None:
+    for name, age in ((".new-a-1", 7200), (".new-b-2", 60), ("run", 7200)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.toml").write_text("")
+        os.utime(tmp_path / name, times=(time.time() - age,) * 2)
+    RunFolder.create("next", tmp_path).close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".new-b-2", "next", "run"]
