@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import time
@@ -245,8 +246,8 @@ class RunFolder:
             raise UsageError(f"a run's name is one plain folder name, not {name!r}")
         root = Path(root)
         fresh = root / f".new-{name}-{os.getpid()}"
-        _sweep(root, fresh)
         try:
+            _sweep(root, fresh)
             fresh.mkdir(parents=True)
             (fresh / "config.toml").write_text(config_text, encoding="utf-8")
             (fresh / "run.json").write_text(json.dumps(_new_meta(name), indent=1) + "\n")
@@ -324,7 +325,9 @@ class RunFolder:
 
 def _sweep(root: Path, fresh: Path) -> None:
     """Remove what a process left that was killed while it made a folder: it takes no second, let alone an hour."""
-    for left in root.glob(".new-*"):
+    for left in root.glob(".new-*-*"):
+        if not re.fullmatch(r"\.new-.+-\d+", left.name):
+            continue
         with suppress(OSError):
             if left == fresh or time.time() - left.stat().st_mtime > ABANDONED:
                 shutil.rmtree(left, ignore_errors=True)

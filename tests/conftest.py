@@ -34,8 +34,10 @@ class Scheduler(LoadFileScheduling):
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: Any, log: Any) -> Scheduler:
-    """Files and folders in the order they were collected in."""
+def pytest_xdist_make_scheduler(config: Any, log: Any) -> Scheduler | None:
+    """Files and folders in the order they were collected in; what else was asked for is xdist's."""
+    if config.getoption("dist") != "loadfile":
+        return None
     config.option.loadscopereorder = False
     return Scheduler(config, log)
 

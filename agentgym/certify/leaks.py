@@ -17,7 +17,7 @@ from agentgym.certify.worker import Job
 from agentgym.check.subject import Broken
 from agentgym.types import Task
 
-SAMPLES = 40
+SAMPLES = 160
 """How often memory is looked at."""
 WARM = 0.3
 """Share of the episodes that are not looked at: caches fill, arenas settle."""
@@ -186,7 +186,7 @@ def leaks(job: Job) -> tuple[str, dict[str, Any]]:
     """Memory, threads, descriptors and children do not grow, episode by episode."""
     settings, subject = job.settings, job.subject
     tracemalloc.start()
-    env, every, played = subject.make(), max(1, settings.episodes // SAMPLES), 0
+    env, every, played = subject.make(), max(1, settings.episodes // (SAMPLES // 4 if settings.quick else SAMPLES)), 0
     new = max(1, int(min(settings.episodes, settings.enough) * WARM))
     names = ("played", *memory(), *counts())
     # All of its room at once: what is looked with may not grow itself.

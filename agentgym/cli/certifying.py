@@ -41,7 +41,8 @@ def certify(
         env: id, or ./file.py:SPEC.
         quick: small counts; no certificate, unless --out says where.
         option: name=value for the environment; may be given several times.
-        episodes: over which nothing may grow; all are played (if not given 2000, or 600 once 5 minutes are over).
+        episodes: over which nothing may grow; all are played (if not given 2000, or 600 once 5
+            minutes are over; with --quick 200).
         fuzz_seconds: seconds of fuzzing (30; with --quick 3).
         fuzzer: atheris, hypothesis or random; the first of them that is installed, if not given.
         seed: of every choice.
@@ -64,7 +65,8 @@ def certify(
     given = {"episodes": episodes, "fuzz_seconds": fuzz_seconds, "fuzzer": fuzzer}
     changes: dict[str, Any] = {"seed": seed, **{name: value for name, value in given.items() if value is not None}}
     if episodes is not None:
-        changes["enough"] = episodes
+        # Steps and resets keep their own deadlines.
+        changes |= {"enough": episodes, "stage_deadline": 1e6}
     asked = Settings.small(**changes) if quick else replace(Settings(), **changes)
     if date is not None:
         import datetime

@@ -162,11 +162,10 @@ def kept_token(path: Path, in_address: bool = False) -> Secret:
         UsageError: the file cannot be made or read, or what it has is no token.
     """
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(fresh_token().reveal() + "\n")
+        if not os.path.lexists(path):
+            _make(path)
     except FileExistsError:
-        pass
+        pass  # Another server made it meanwhile.
     except OSError as error:
         raise UsageError(f"token file {path} cannot be written: {error.strerror or error}") from None
     token = find(file=path, what="token")
@@ -176,6 +175,18 @@ def kept_token(path: Path, in_address: bool = False) -> Secret:
     if token is None or len(told) < SHORTEST_TOKEN:
         raise UsageError(f"token file {path}: a token has at least {SHORTEST_TOKEN} characters")
     return token
+
+
+def _make(path: Path) -> None:
+    """Whole or not at all, and never over another one."""
+    temporary = path.with_name(f".{path.name}-{randomness.token_hex(8)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(fresh_token().reveal() + "\n")
+        os.link(temporary, path)
+    finally:
+        temporary.unlink()
 
 
 def is_loopback(host: str) -> bool:

@@ -211,10 +211,10 @@ def _masks(index: LogIndex, query: Query, kinds: Kinds, type_of: TypeOf) -> dict
     elif query.fault is not None:
         having = np.array([query.fault in faults for faults in kinds.faults], dtype=np.bool_)
         masks["fault"] = having[codes]
-    if query.low is not None:  # What has no value is in no range.
-        masks["low"] = numbers[NUMBERS[query.column]] >= query.low
-    if query.high is not None:
-        masks["high"] = numbers[NUMBERS[query.column]] <= query.high
+    if query.low is not None or query.high is not None:
+        asked = numbers[NUMBERS[query.column]]
+        low, high = (-np.inf if query.low is None else query.low), (np.inf if query.high is None else query.high)
+        masks["range"] = np.isfinite(asked) & (asked >= low) & (asked <= high)  # What has no value is in no range.
     if query.iteration is not None:
         masks["iteration"] = numbers["iteration"] == query.iteration
     if query.q:

@@ -124,9 +124,11 @@ def test_filters_count_stay_in_the_address_and_can_be_taken_away(at: At) -> None
     assert cells(page, 11)
     assert all(cell.startswith("\u2212") for cell in cells(page, 11))
     page.get_by_label("Range of").select_option("reward")
-    page.get_by_label("At least").fill("0.5")
+    page.get_by_label("At least").fill("0.5")  # Both at once: neither is lost.
+    page.get_by_label("At most").fill("9")
     page.wait_for_selector(".count:has-text('filtered from')")
     assert set(cells(page, 8)) == {"1"}
+    page.wait_for_function("() => /low=0.5/.test(location.hash) && /high=9/.test(location.hash)")
 
 
 def test_keys_go_through_the_table_and_open_a_trajectory(at: At) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import Enum
 from random import Random
 from typing import Any
+from weakref import ref
 
 import pytest
 from hypothesis import given
@@ -127,6 +128,11 @@ def test_what_is_not_known_is_copied_as_python_does() -> None:
 def test_what_cannot_be_copied_says_so() -> None:
     with pytest.raises(TypeError, match="generator"):
         detached({"a": [(x for x in "ab")]}, {})
+    stock = [1]
+    with pytest.raises(TypeError, match=r"the function .*lambda.* cannot be copied"):
+        detached(Node(lambda: stock.append(2)), {})
+    with pytest.raises(TypeError, match="a weak reference cannot be copied"):
+        detached(Node(ref(Node(stock))), {})
 
 
 @dataclass

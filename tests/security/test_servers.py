@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -482,6 +483,15 @@ def test_a_token_file_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> No
         open_door("127.0.0.1", path)
     with pytest.raises(UsageError, match="not both"):
         open_door("127.0.0.1", path, no_token=True)
+
+
+def test_servers_that_start_together_share_one_whole_token(tmp_path: Path) -> None:
+    for round in range(20):
+        path = tmp_path / f"token-{round}"
+        with ThreadPoolExecutor(8) as pool:
+            found = {token.reveal() for token in pool.map(kept_token, [path] * 8)}
+        assert len(found) == 1
+    assert len(list(tmp_path.iterdir())) == 20
 
 
 def test_every_command_that_serves_is_local_and_asks_for_a_token(capsys: pytest.CaptureFixture[str]) -> None:

@@ -276,9 +276,9 @@ def test_evaluations_are_read_from_the_metrics(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_of_a_new_folder_goes_later(tmp_path: Path) -> None:
-    for name, age in ((".new-a-1", 7200), (".new-b-2", 60), ("run", 7200)):
+    for name, age in ((".new-a-1", 7200), (".new-b-2", 60), ("run", 7200), (".new-photos", 7200), (".new-a-b", 7200)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.toml").write_text("")
         os.utime(tmp_path / name, times=(time.time() - age,) * 2)
     RunFolder.create("next", tmp_path).close()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".new-b-2", "next", "run"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".new-a-b", ".new-b-2", ".new-photos", "next", "run"]

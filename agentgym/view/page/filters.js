@@ -18,7 +18,9 @@
   }
 
   AG.filters = changed => {
-    let timer = 0;
+    const timers = new Map();
+    const forget = name => { clearTimeout(timers.get(name)); timers.delete(name); };
+    const forgetAll = () => { for (const name of [...timers.keys()]) forget(name); };
     const apply = (name, value) => {
       AG.swap("table", { [name]: value, offset: null });
       changed();
@@ -28,14 +30,15 @@
       name, "aria-label": label, placeholder: label, autocomplete: "off", spellcheck: "false", ...more,
       oninput: event => {
         const value = event.target.value;
-        clearTimeout(timer);
-        timer = setTimeout(() => apply(name, value), PAUSE);
+        forget(name);
+        timers.set(name, setTimeout(() => { forget(name); apply(name, value); }, PAUSE));
       },
     });
     const phase = select("phase", "Phase"), ending = select("ending", "Ending"), fault = select("fault", "Fault");
     // Which number the range is of; by itself it is no filter.
     const column = AG.el("select", { name: "column", "aria-label": "Range of", onchange: event => {
       const value = event.target.value === "score" ? null : event.target.value;
+      forgetAll();
       AG.swap("table", { column: value, low: null, high: null, offset: null });
       changed();
     } }, Object.entries(RANGED).map(([value, words]) => AG.el("option", { value }, words)));
@@ -60,12 +63,12 @@
         tasks.replaceChildren(...Object.keys(facets.task || {}).map(value => AG.el("option", { value })));
       }
       column.value = AG.at("column") || "score";
-      for (const input of inputs) if (document.activeElement !== input) input.value = AG.at(input.name) || "";
-      const on = AG.FILTERS.filter(name => AG.at(name));
+      for (const input of inputs) if (document.activeElement !== input && !timers.has(input.name)) input.value = AG.at(input.name) || "";
+      const on = AG.FILTERS.filter(name => AG.at(name) && (name !== "column" || AG.at("low") || AG.at("high")));
       chips.replaceChildren(
         AG.at("group") ? chip("group", `group ${AG.one(AG.at("group"))}`) : "", AG.at("iteration") ? chip("iteration", `iteration ${Number(AG.at("iteration")) + 1}`) : "",
         on.length ? AG.el("button", { type: "button", class: "quiet", onclick: () => {
-          clearTimeout(timer);
+          forgetAll();
           AG.swap("table", { ...Object.fromEntries(on.map(name => [name, null])), offset: null });
           changed();
         } }, "Clear filters") : "");
@@ -73,6 +76,6 @@
     refresh({});
     const element = AG.el("form", { class: "filters", role: "search", "aria-label": "Filter trajectories", onsubmit: event => event.preventDefault() },
       inputs[0], phase, ending, fault, inputs[1], AG.el("span", { class: "range" }, column, inputs[2], inputs[3]), tasks, chips);
-    return { element, refresh, focus: () => { inputs[0].focus(); inputs[0].select(); }, stop: () => clearTimeout(timer) };
+    return { element, refresh, focus: () => { inputs[0].focus(); inputs[0].select(); }, stop: forgetAll };
   };
 })();

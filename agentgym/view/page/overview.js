@@ -66,7 +66,7 @@
       curves.series.find(s => /success$/.test(s.name) && s.runs.includes(run.n));
     const last = success && success.points.length ? success.points[success.points.length - 1] : null;
     const interval = last && AG.known(last.low) ? [last.low, last.high].map(v => AG.percent(AG.within("success", v))).join(" to ") : "";
-    const over = success && success.runs.length > 1 ? ` over ${AG.count(success.runs.length, "seed")}` : "";
+    const over = last && last.n > 1 ? ` over ${AG.count(last.n, "seed")}` : "";
     return AG.el("dl", { class: "tiles" },
       last ? tile("success, last", AG.percent(last.mean), interval + over) : null,
       tile("trajectories", AG.num(run.total), run.indexing ? `${AG.num(run.indexed)} read so far` : Object.keys(run.phases || {}).length ? `in ${AG.count(Object.keys(run.phases).length, "phase")}` : ""),

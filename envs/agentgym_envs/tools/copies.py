@@ -11,7 +11,9 @@ from collections.abc import MutableMapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from random import Random
+from types import FunctionType
 from typing import Any, cast
+from weakref import ref
 
 Memo = MutableMapping[int, Any]
 """Copies made so far, by the `id` of their originals, which must stay alive meanwhile; as `copy.deepcopy` has it."""
@@ -32,6 +34,9 @@ def detached(value: Any, memo: Memo) -> Any:
     >>> found = detached({"a": inner, "b": inner}, {})
     >>> found["a"] is found["b"], found["a"] is inner
     (True, False)
+
+    Raises:
+        TypeError: there is something in it that cannot be copied: a generator, a lock, a closure, a weak reference.
     """
     kind = cast("type[Any]", type(value))
     if kind in ATOMS:
@@ -57,6 +62,9 @@ def detached(value: Any, memo: Memo) -> Any:
     elif _is_plain(kind):
         made = memo[id(value)] = object.__new__(kind)
         vars(made).update({name: detached(held, memo) for name, held in vars(value).items()})
+    elif (kind is FunctionType and value.__closure__) or kind is ref:
+        what = f"the function {value.__qualname__}" if kind is FunctionType else "a weak reference"
+        raise TypeError(f"{what} cannot be copied: it would go on referring to what it was made with")
     else:
         made = copy.deepcopy(value, cast(dict[int, Any], memo))
     return made
