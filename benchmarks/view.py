@@ -76,16 +76,17 @@ def opened(path: Path) -> dict[str, float]:
                 while client.get("/api/runs").raise_for_status().json()["runs"][0].get("indexing"):
                     time.sleep(0.02)
                 found["all rows"] = time.perf_counter() - began
+                total = client.get("/api/runs/0/rows").raise_for_status().json()["total"]
                 for name, query in (
                     ("sort", "sort=score&desc=1"),
-                    ("filter", "q=3-2&ending=success&min_score=0.5&sort=credit_min"),
-                    ("last page", "sort=id&offset=90000&limit=100"),
+                    ("filter", "q=3-2&ending=success&low=0.5&sort=credit_min"),
+                    ("last page", f"sort=id&offset={max(0, total - 100)}&limit=100"),
                 ):
                     start = time.perf_counter()
                     client.get(f"/api/runs/0/rows?{query}").raise_for_status()
                     found[name] = time.perf_counter() - start
                 start = time.perf_counter()
-                client.get("/api/runs/0/trajectories/54321").raise_for_status()
+                client.get(f"/api/runs/0/trajectories/{total // 2}").raise_for_status()
                 found["one"] = time.perf_counter() - start
                 status = Path(f"/proc/{process.pid}/status").read_text()
                 memory = MEMORY.search(status)
