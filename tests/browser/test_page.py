@@ -124,6 +124,7 @@ def test_filters_count_stay_in_the_address_and_can_be_taken_away(at: At) -> None
     assert cells(page, 11)
     assert all(cell.startswith("\u2212") for cell in cells(page, 11))
     page.get_by_label("Range of").select_option("reward")
+    page.wait_for_selector(f".count:text-is('{total}')")
     page.get_by_label("At least").fill("0.5")  # Both at once: neither is lost.
     page.get_by_label("At most").fill("9")
     page.wait_for_selector(".count:has-text('filtered from')")
