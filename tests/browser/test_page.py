@@ -150,6 +150,28 @@ def test_keys_go_through_the_table_and_open_a_trajectory(at: At) -> None:
     page.wait_for_selector("main[data-ready=table]")
 
 
+def test_who_leaves_while_a_trajectory_arrives_is_not_taken_back(at: At) -> None:
+    page = at("view=table")
+    page.evaluate(
+        """() => {
+          const real = AG.source.trajectory;
+          AG.source.trajectory = async (...given) => {
+            const found = await real(...given);
+            AG.go("table");
+            window.left = location.hash;
+            return found;
+          };
+        }"""
+    )
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => window.left")
+    page.wait_for_selector("main[data-ready=table] tr[data-n]")
+    page.wait_for_timeout(300)
+    assert where(page)["view"] == "table"
+    assert page.locator("main[data-ready=table] tr[data-n]").count()
+
+
 def test_step_through_a_trajectory_with_keys(at: At, viewer: Any) -> None:
     page = at("view=trajectory&n=0")
     record = viewer.watch.runs[0].trajectory(0)

@@ -16,6 +16,8 @@ from agentgym.env import Ability, EnvSpec
 from agentgym.tasks import TaskSet
 from agentgym.types import Observation, Step, Task
 
+CHILD = "1000.25"
+"""Seconds that a child sleeps, which nobody else's does: it is looked for among all processes."""
 WORDS = ("granite", "basalt", "marble", "gneiss", "quartz")
 
 
@@ -60,7 +62,7 @@ class LeaksDescriptors(Stairs):
 
 class LeaksChildren(Stairs):
     def begin(self, task, rng):
-        kept.append(subprocess.Popen(["sleep", "1000"]))
+        kept.append(subprocess.Popen(["sleep", CHILD]))
         return super().begin(task, rng)
 
 

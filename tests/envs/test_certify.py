@@ -108,7 +108,7 @@ def test_what_shouts_and_what_leaves_children_disturbs_nothing():
     certify(envs.spec(envs.LeaksChildren), SMALL, only=["leaks"])
     assert time.monotonic() - begin < 60
     mine = [p for p in psutil.process_iter() if p.pid not in before and "sleep" in p.name() and p.status() != "zombie"]
-    assert [p for p in mine if p.cmdline()[:2] == ["sleep", "1000"]] == []
+    assert [p for p in mine if p.cmdline()[:2] == ["sleep", envs.CHILD]] == []
 
 
 @pytest.mark.parametrize("engine", ["hypothesis", "random"])

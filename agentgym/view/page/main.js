@@ -54,7 +54,7 @@
       if (!known.runs.length) return void main.append(AG.empty("No runs", "Name one: agentgym view runs/NAME"));
       if (!known.runs[AG.run()]) throw new AG.Problem(`There is no run ${AG.run()} here.`);
       const made = await AG.views[name()].draw(main, known, signal);
-      if (signal.aborted) return made?.stop?.();
+      if (signal.aborted || identity() !== drawn) return made?.stop?.();  // The next address is there, and drawn next.
       view = made || {};
       AG.keys(view.keys || []);
       main.setAttribute("data-ready", name());

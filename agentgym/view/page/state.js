@@ -24,8 +24,9 @@
     return `#${next}`;
   };
   AG.go = (view, changes) => { location.hash = AG.link(view, changes); };
-  // Small steps (a turn, a typed letter) do not fill the history.
+  // Small steps (a turn, a typed letter) do not fill the history, and nobody who has left a view is taken back to it.
   AG.swap = (view, changes) => {
+    if (AG.at("view") !== view) return;
     history.replaceState(null, "", AG.link(view, changes));
     document.dispatchEvent(new Event("swapped"));
   };
