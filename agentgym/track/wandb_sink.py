@@ -45,12 +45,14 @@ def open_sink(start: Start) -> WandbSink:
     """
     wandb = cast(Any, importlib.import_module("wandb"))
     name, offline = run_id(start.folder), start.track.offline
+    # Its service writes the files, and may have been started in another working folder, for an earlier run.
+    folder = str(start.folder.resolve())
     if offline:
         for old in (start.folder / "wandb").glob(f"offline-run-*-{name}"):
             shutil.rmtree(old)
     settings = wandb.Settings(
         mode="offline" if offline else "online",
-        root_dir=str(start.folder),
+        root_dir=folder,
         console="off",
         silent=True,
         disable_git=True,
@@ -67,7 +69,7 @@ def open_sink(start: Start) -> WandbSink:
         project=start.track.project,
         id=name,
         name=start.folder.name,
-        dir=str(start.folder),
+        dir=folder,
         config=dict(start.config),
         resume=None if offline else "allow",
         reinit="create_new",  # A second run in one process leaves the first one's alone.
