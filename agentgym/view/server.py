@@ -23,11 +23,13 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import URL
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agentgym.errors import AgentgymError, StoreError, UsageError
 from agentgym.secrets import Secret, redact
@@ -116,7 +118,7 @@ class Viewer:
             Route("/api/runs/{run}/groups/{group:path}", self._answer(self._groups)),
             Route("/api/version", self._version),
         ]
-        middleware = [Middleware(GZipMiddleware, minimum_size=2000, compresslevel=4)]
+        middleware = [Middleware(_Short), Middleware(GZipMiddleware, minimum_size=2000, compresslevel=4)]
         handlers: dict[Any, Any] = {404: _not_found, 405: _not_allowed, 500: _failed}
         return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
 
@@ -149,8 +151,6 @@ class Viewer:
 
     def _answer(self, give: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
-            if len(str(request.url)) > LONGEST:
-                return _error(414, f"the address is longer than {LONGEST} characters")
             self.watch.ask()
             return await run_in_threadpool(lambda: _json(give, request))
 
@@ -236,6 +236,19 @@ def _listen(host: str, port: int) -> socket.socket:
         if made is not None:
             made.close()
         raise UsageError(f"cannot listen at {host}:{port}: {getattr(error, 'strerror', None) or error}") from error
+
+
+class _Short:
+    """Answers no address that is too long, whatever its path."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self.app
+        if len(str(URL(scope=scope))) > LONGEST:
+            app = _error(414, f"the address is longer than {LONGEST} characters")
+        await app(scope, receive, send)
 
 
 def _of_the_page(path: str) -> bool:

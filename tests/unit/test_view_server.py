@@ -141,6 +141,8 @@ def test_nothing_can_be_written_and_no_file_can_be_reached(viewer: Any) -> None:
             assert found.status_code == 400, path
             assert len(found.json()["error"]) > 10
         assert ask.get("/api/runs/0/rows?q=" + "x" * 9000).status_code in (400, 414)
+        for path in ("/", "/page/x.js", "/api/version", "/api/runs", "/nothing"):
+            assert ask.get(f"{path}?q={'x' * 9000}").status_code == 414, path
         assert ask.head("/api/runs").status_code == 200
 
 

@@ -10,7 +10,7 @@
   // What makes a view another one. Steps inside it (a turn, a filter) are its own business.
   function identity() {
     const now = AG.here();
-    const parts = { overview: [], table: ["phase", "task", "ending", "fault", "q", "column", "low", "high", "iteration", "group", "sort", "desc", "offset"], trajectory: ["n", "full"], group: ["g", "gp", "gi"], diff: ["a", "b"] }[name()];
+    const parts = { overview: [], table: [...AG.LIST, "offset"], trajectory: ["n", "full"], group: ["g", "gp", "gi"], diff: ["a", "b"] }[name()];
     return JSON.stringify([name(), AG.run(), ...parts.map(p => now.get(p))]);
   }
 

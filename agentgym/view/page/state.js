@@ -9,6 +9,7 @@
   const CLIP = 500;
 
   AG.FILTERS = FILTERS;
+  AG.LIST = LIST;
   AG.here = () => new URLSearchParams(location.hash.slice(1));
   AG.at = name => AG.here().get(name);
 
